@@ -1,0 +1,68 @@
+# Shared ground of the shell scripts; source it first:  . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck shell=bash
+# The header comment of a script is its --help.
+set -euo pipefail
+
+dry_run=
+
+log() { printf '%s\n' "$*"; }
+warn() { printf 'warning: %s\n' "$*" >&2; }
+
+# die MESSAGE REMEDY: one clear line that says what to do, and a status that is not zero.
+die() {
+    printf 'error: %s; %s\n' "$1" "$2" >&2
+    exit 1
+}
+
+# common_option ARG: takes what every script knows and refuses unknown options; false when ARG is not an option.
+common_option() {
+    case $1 in
+        --help)
+            awk 'NR > 1 { if (!sub(/^# ?/, "")) exit; print }' "$0"
+            exit 0
+            ;;
+        --dry-run) dry_run=1 ;;
+        -*) die "unknown option $1" "see ${0##*/} --help" ;;
+        *) return 1 ;;
+    esac
+}
+
+# run COMMAND...: what changes something goes through here, so that a dry run only names it.
+run() {
+    if [[ -n $dry_run ]]; then
+        log "would run: $*"
+    else
+        "$@"
+    fi
+}
+
+# lock DIR HOLDER: hold DIR's lock on descriptor 9 until the process ends; while another has it, say who.
+# Children inherit the descriptor and with it the lock: give those that leave daemons behind a 9>&-.
+lock() {
+    mkdir -p "$1"
+    exec 9<"$1"
+    if ! flock --nonblock 9; then
+        log "waiting: $(cat "$1/holder") holds $1"
+        flock 9
+    fi
+    echo "$2" >"$1/holder.new"
+    mv "$1/holder.new" "$1/holder"
+}
+
+# follow LOG COMMAND...: run COMMAND with its output in LOG, show LOG indented as it grows, return COMMAND's
+# status. A file and not a pipe, so that a daemon left behind cannot keep the reader waiting; a process group
+# of its own, so that ending this script ends all of COMMAND.
+follow() {
+    local log=$1 command viewer status=0
+    set -m
+    "${@:2}" >"$log" 2>&1 </dev/null &
+    set +m
+    command=$!
+    trap 'kill -- "-$command"; wait "$command"; exit 143' HUP INT TERM
+    tail --lines=+1 --follow --sleep-interval=0.1 --pid="$command" "$log" | sed --unbuffered 's/^/    /' &
+    viewer=$!
+    wait "$command" || status=$?
+    wait "$viewer" || status=$?
+    trap - HUP INT TERM
+    return "$status"
+}
