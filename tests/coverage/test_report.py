@@ -1,0 +1,67 @@
+"""The report fails under 100 %, names what is missing, and accepts no stale exception."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.coverage import __main__ as report
+from tests.coverage.lines import Excepted, Line, exceptions
+
+RAN = Line("shell", "scripts/a", 3, "echo ran", executed=True)
+MISSED = Line("shell", "scripts/a", 7, "    die 'disk full'", executed=False)
+EXCEPTION = Excepted("scripts/a", "disk full", "no test fills a disk")
+
+
+def verdict(tmp_path: Path, lines: list[Line], *excepted: Excepted) -> int:
+    return report.report(lines, list(excepted), tmp_path / "infra.json")
+
+
+def test_everything_executed_is_a_pass(tmp_path: Path) -> None:
+    assert verdict(tmp_path, [RAN]) == 0
+
+
+def test_a_missed_line_fails_and_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verdict(tmp_path, [RAN, MISSED]) == 1
+    assert "scripts/a:7  die 'disk full'" in capsys.readouterr().out
+    assert json.loads((tmp_path / "infra.json").read_text())["not_executed"] == [
+        "scripts/a:7  die 'disk full'"
+    ]
+
+
+def test_an_excepted_line_passes_with_its_reason_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verdict(tmp_path, [RAN, MISSED], EXCEPTION) == 0
+    assert "no test fills a disk" in capsys.readouterr().out
+
+
+def test_an_exception_that_a_test_executes_is_an_error(tmp_path: Path) -> None:
+    assert verdict(tmp_path, [RAN], Excepted("scripts/a", "echo ran", "old")) == 1
+
+
+def test_an_exception_whose_line_is_gone_is_an_error(tmp_path: Path) -> None:
+    assert verdict(tmp_path, [RAN], EXCEPTION) == 1
+
+
+def test_an_exception_that_fits_two_lines_is_an_error(tmp_path: Path) -> None:
+    twin = Line("shell", "scripts/a", 9, "    warn 'disk full'", executed=False)
+    assert verdict(tmp_path, [MISSED, twin], EXCEPTION) == 1
+
+
+def test_an_exception_without_a_reason_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "exceptions.yml"
+    file.write_text("- {path: scripts/a, anchor: die, reason: ''}\n")
+    with pytest.raises(ValueError, match="reason"):
+        exceptions(file)
+
+
+def test_nothing_to_measure_is_not_a_hundred_percent(tmp_path: Path) -> None:
+    assert verdict(tmp_path, []) == 1
+
+
+def test_nothing_recorded_says_what_to_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main(["--recordings", str(tmp_path)]) == 2
+    assert "make test verify" in capsys.readouterr().err
