@@ -1,0 +1,150 @@
+"""Canned changes of a checkout: what engineers commit, good and bad. Each is made by editing files only."""
+
+import ast
+import re
+from pathlib import Path
+
+from tests.rollout.checkout import Change
+
+APP = "app/marefia"
+MODEL = "Booking"
+PART = "stays"
+
+
+def visible_text(text: str) -> Change:
+    """A harmless change: every page says something more."""
+
+    def change(checkout: Path) -> None:
+        replace(checkout / APP / "templates/base.html", "</body>", f"<p>{text}</p>\n</body>")
+
+    return named(change, f"every page says {text}")
+
+
+def setting(name: str, value: str) -> Change:
+    """Another value in infra/environments/dev.env, and nothing else."""
+
+    def change(checkout: Path) -> None:
+        path = checkout / "infra/environments/dev.env"
+        text, found = re.subn(rf"(?m)^{name}=.*$", f"{name}={value}", path.read_text())
+        assert found == 1, f"{path} does not set {name}"
+        path.write_text(text)
+
+    return named(change, f"{name} is {value}")
+
+
+def expanding_migration(column: str) -> Change:
+    """A new nullable column: the running release does not notice."""
+
+    def change(checkout: Path) -> None:
+        add_field(checkout, column)
+        migration(checkout, f"add_{column}", added(column))
+
+    return named(change, f"bookings get {column}")
+
+
+def failing_migration(column: str) -> Change:
+    """A migration that adds a column and then fails: half-way, were it not for its transaction."""
+
+    def change(checkout: Path) -> None:
+        add_field(checkout, column)
+        fails = f'def fail(apps, schema_editor):\n    raise RuntimeError("{column} cannot be filled")\n'
+        migration(checkout, f"fill_{column}", f"{added(column)}\n        migrations.RunPython(fail),", fails)
+
+    return named(change, f"bookings get {column}, or so it was meant")
+
+
+def contracting_migration(column: str) -> Change:
+    """The removal of a column that the running release still reads: to be refused."""
+
+    def change(checkout: Path) -> None:
+        replace(checkout / APP / PART / "models.py", field_line(column), "")
+        migration(
+            checkout, f"remove_{column}", f'        migrations.RemoveField("{MODEL.lower()}", "{column}"),'
+        )
+
+    return named(change, f"bookings lose {column}")
+
+
+def unready(checkout: Path) -> None:
+    """A release that boots and never gets ready."""
+    append(
+        checkout / APP / "wsgi.py",
+        """
+ready_application = application
+
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/readyz":
+        start_response("503 Service Unavailable", [("Content-Length", "14")])
+        return [b"never is ready"]
+    return ready_application(environ, start_response)
+""",
+    )
+
+
+def dead_worker(checkout: Path) -> None:
+    """A release whose web is well and whose worker cannot start."""
+    append(
+        checkout / APP / "celery.py",
+        """
+import sys
+
+if "worker" in sys.argv:
+    raise SystemExit("this worker cannot start")
+""",
+    )
+
+
+def add_field(checkout: Path, column: str) -> None:
+    """Put a nullable column first into the model."""
+    path = checkout / APP / PART / "models.py"
+    text = path.read_text()
+    model = next(
+        node for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and node.name == MODEL
+    )
+    documented = isinstance(model.body[0], ast.Expr)
+    line = (model.body[0].end_lineno or 0) if documented else model.body[0].lineno - 1
+    lines = text.splitlines(keepends=True)
+    path.write_text("".join([*lines[:line], field_line(column), *lines[line:]]))
+
+
+def field_line(column: str) -> str:
+    """The column as its model declares it."""
+    return f"    {column} = models.CharField(max_length=40, null=True, blank=True)  # noqa: DJ001\n"
+
+
+def added(column: str) -> str:
+    """The operation that adds the column."""
+    field = "models.CharField(max_length=40, null=True, blank=True)"
+    return f'        migrations.AddField("{MODEL.lower()}", "{column}", {field}),'
+
+
+def migration(checkout: Path, name: str, operations: str, before: str = "") -> None:
+    """The next migration of the part."""
+    folder = checkout / APP / PART / "migrations"
+    last = max(path.stem for path in folder.glob("[0-9]*.py"))
+    folder.joinpath(f"{int(last[:4]) + 1:04}_{name}.py").write_text(
+        "from django.db import migrations, models\n\n\n"
+        f"{before}\n\n"
+        "class Migration(migrations.Migration):\n"
+        f'    dependencies = [("{PART}", "{last}")]\n'
+        f"    operations = [\n{operations}\n    ]\n"
+    )
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace what has to stand in a file exactly once."""
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path} has {text.count(old)} times {old!r}"
+    path.write_text(text.replace(old, new))
+
+
+def append(path: Path, text: str) -> None:
+    """Add to the end of a file that has to be there."""
+    path.write_text(path.read_text() + text)
+
+
+def named(change: Change, name: str) -> Change:
+    """Give a change the name that its commit gets."""
+    change.__name__ = name
+    return change

@@ -1,0 +1,210 @@
+"""A clone of this repository with an environment of its own: what a person at a fresh machine has.
+
+The clone holds what is committed, never the working tree; its releases, data and port are its own, and
+only the virtual environment of the tools is shared.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from tests.rollout.processes import Process, processes, tree
+
+REPOSITORY = Path(__file__).parents[2]
+STEPS = ("lock", "preflight", "migrate", "prove", "switch", "verify", "record")
+LEASE_SECONDS = 5
+Change = Callable[[Path], None]
+"""Edits the files of a checkout."""
+
+
+@dataclass
+class Checkout:
+    """A clone in `folder`/checkout and its environment in `folder`/run."""
+
+    folder: Path
+    port: int = field(default_factory=lambda: free_port())
+
+    def __post_init__(self) -> None:
+        self.path = self.folder / "checkout"
+        self.root = self.folder / "run"
+        self.environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+            **{name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_"))},
+            "VENV": os.environ.get("VENV", str(REPOSITORY / ".venv")),
+            "ROLLOUT_ROOT": str(self.root),
+            "RELEASES": str(self.folder / "releases"),
+            "PORT": str(self.port),
+            "ROLLOUT_LEASE_SECONDS": str(LEASE_SECONDS),
+        }
+        if not self.path.exists():
+            self._git("clone", "--quiet", str(REPOSITORY), str(self.path), folder=self.folder)
+
+    @property
+    def url(self) -> str:
+        """Where the service answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def make(
+        self, target: str, *variables: str, check: bool = True, seconds: float = 300, **told: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a target to its end. Raises AssertionError with its output when `check` and it failed."""
+        running = self.start(target, *variables, **told)
+        try:
+            output, _ = running.communicate(timeout=seconds)
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
+        assert not check or running.returncode == 0, f"make {target} {variables}: {output[-6000:]}"
+        return subprocess.CompletedProcess(running.args, running.returncode, output)
+
+    def start(self, target: str, *variables: str, **told: str) -> "subprocess.Popen[str]":
+        """Start a target in a session of its own, so that it can be killed with all that it started."""
+        return subprocess.Popen(
+            ["make", "--no-print-directory", target, *variables],
+            cwd=self.path,
+            env={**self.environment, **told},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def commit(self, *changes: Change) -> str:
+        """Make the changes, commit them, and give the commit's hash."""
+        for change in changes:
+            change(self.path)
+        self._git("add", "--all")
+        names = ", ".join(getattr(change, "__name__", "a change") for change in changes)
+        self._git(
+            "-c", "user.name=Test", "-c", "user.email=test@example.org", "commit", "--quiet", "-m", names
+        )
+        return self.head
+
+    def go_to(self, commit: str) -> None:
+        """Give the clone's files the state of a commit."""
+        self._git("reset", "--hard", "--quiet", commit)
+
+    @property
+    def head(self) -> str:
+        """The hash of the clone's commit."""
+        return self._git("rev-parse", "HEAD").strip()
+
+    def version(self) -> dict[str, str]:
+        """What the running service says of itself."""
+        with urlopen(f"{self.url}/version", timeout=10) as response:
+            answer: dict[str, str] = json.load(response)
+        return answer
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A JSON file of the environment: current, rollout or lease; empty when it is not there."""
+        try:
+            content: dict[str, Any] = json.loads((self.root / f"{name}.json").read_text() or "{}")
+        except FileNotFoundError:
+            return {}
+        return content
+
+    def history(self) -> list[dict[str, Any]]:
+        """The rollouts that ended, oldest first."""
+        path = self.root / "history.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def slot(self) -> str:
+        """The slot that serves."""
+        return str(self.read("current")["slot"])
+
+    def running(self, process: str, slot: str = "") -> list[Process]:
+        """The heads of a process's trees (web, worker, scheduler): one where all is well."""
+        names = {f"{self.root}/run/{process}-{one}" for one in ([slot] if slot else ["blue", "green"])}
+        found = [one for one in processes() if one.environment.get("RUN_DIR") in names]
+        pids = {one.pid for one in found}
+        return [one for one in found if one.parent not in pids]
+
+    def master(self) -> Process:
+        """The web process that serves; its descendants are the workers."""
+        (master,) = self.running("web", self.slot())
+        return master
+
+    def web_workers(self) -> list[Process]:
+        """The processes that answer requests."""
+        return tree(self.master().pid)[1:]
+
+    def manager(self) -> Process:
+        """The circusd that holds the sockets."""
+        pid = int((self.root / "run/circus.pid").read_text())
+        return next(one for one in processes() if one.pid == pid)
+
+    def await_step(self, step: str, deploy: "subprocess.Popen[str]", seconds: float = 120) -> None:
+        """Return as soon as the running deploy is at a step. Raises AssertionError when it passed unseen."""
+        wait_until(
+            lambda: self.read_step() == step or deploy.poll() is not None,
+            f"step {step}",
+            seconds,
+            every=0.005,
+        )
+        assert deploy.poll() is None, (
+            f"the deploy ended before step {step} was seen: {deploy.communicate()[0][-3000:]}"
+        )
+
+    def read_step(self) -> str:
+        """The step of the rollout under way."""
+        return str(self.read("rollout").get("step", ""))
+
+    def kill(self, deploy: "subprocess.Popen[str]", *, with_children: bool) -> None:
+        """SIGKILL the deployer: ansible-playbook alone, or everything that the make target started."""
+        if with_children:
+            for process in reversed(tree(deploy.pid)):
+                process.kill()
+        else:
+            next(one for one in tree(deploy.pid) if one.runs("ansible-playbook")).kill()
+        deploy.communicate(timeout=120)
+
+    def await_lease_gone_or_expired(self, seconds: float = 60) -> None:
+        """Return when nobody holds the lease any more."""
+        wait_until(
+            lambda: self.read("lease").get("expires", 0) < time.clock_gettime(time.CLOCK_BOOTTIME),
+            "the lease to expire",
+            seconds,
+        )
+
+    def remove(self) -> None:
+        """Stop everything, by force what does not stop by itself, and remove the folder."""
+        if self.root.exists():
+            self.make("down", check=False, seconds=120)
+        for process in processes():
+            if str(self.root) in process.environment.get("RUN_DIR", "") or process.runs(str(self.root)):
+                process.kill()
+        shutil.rmtree(self.folder)
+
+    def _git(self, *arguments: str, folder: Path | None = None) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder or self.path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"git {arguments}: {done.stderr}"
+        return done.stdout
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 30, every: float = 0.05) -> None:
+    """Look again and again until something is true. Raises AssertionError when it does not become so."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"waited {seconds:.0f} s in vain for {what}"
+        time.sleep(every)
