@@ -79,7 +79,7 @@ def test_every_linter_gets_the_files_of_its_kind(checkout: Checkout) -> None:
         "ansible-lint --offline -q --nocolor --format pep8 playbooks/site.yml",
         "djlint --quiet --lint --check app/page.html",
         "lint-imports --no-cache",
-        "mypy --no-error-summary app/service.py scripts/tool",
+        "mypy --no-error-summary --show-traceback app/service.py scripts/tool",
         "ruff check --quiet app/service.py scripts/tool",
         "ruff format --diff --quiet app/service.py scripts/tool",
         "shellcheck scripts/lib.sh scripts/lint",

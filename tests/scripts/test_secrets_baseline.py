@@ -1,0 +1,30 @@
+"""The secrets that the scan lets pass are reviewed, one by one and with a reason, and no other passes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BASELINE = ROOT / ".secrets.baseline"
+
+
+def test_every_exception_has_a_reason_and_every_reason_an_exception() -> None:
+    accepted = json.loads(BASELINE.read_text())["results"]
+    reviewed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["detect-secrets"]["reviewed"]
+    assert set(accepted) == {path for path, reason in reviewed.items() if reason}
+
+
+def test_a_planted_secret_is_found(tmp_path: Path) -> None:
+    planted = tmp_path / "settings.py"
+    planted.write_text("".join(["aws = 'AKIA", "QYLPMN5HHHFPZAM2'\n"]))
+    baseline = tmp_path / BASELINE.name
+    baseline.write_bytes(BASELINE.read_bytes())
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    hook = [Path(sys.executable).with_name("detect-secrets-hook"), "--baseline", baseline, planted]
+    found = subprocess.run(hook, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert "AWS Access Key" in found.stdout
