@@ -67,17 +67,27 @@ def contracting_migration(column: str) -> Change:
 
 def unready(checkout: Path) -> None:
     """A release that boots and never gets ready."""
+    answer(checkout, "/readyz", "503 Service Unavailable", "never is ready")
+
+
+def broken_page(checkout: Path) -> None:
+    """A release that says it is ready, and whose first page fails."""
+    answer(checkout, "/", "500 Internal Server Error", "broken page")
+
+
+def answer(checkout: Path, path: str, status: str, text: str) -> None:
+    """Make the web answer a path with this, before Django sees it."""
     append(
         checkout / APP / "wsgi.py",
-        """
-ready_application = application
+        f"""
+whole = application
 
 
 def application(environ, start_response):
-    if environ["PATH_INFO"] == "/readyz":
-        start_response("503 Service Unavailable", [("Content-Length", "14")])
-        return [b"never is ready"]
-    return ready_application(environ, start_response)
+    if environ["PATH_INFO"] == "{path}":
+        start_response("{status}", [("Content-Length", "{len(text)}")])
+        return [b"{text}"]
+    return whole(environ, start_response)
 """,
     )
 

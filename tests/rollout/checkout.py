@@ -26,6 +26,42 @@ Change = Callable[[Path], None]
 """Edits the files of a checkout."""
 
 
+@dataclass(frozen=True)
+class Run:
+    """A make target under way or ended. Its output goes to a file: what outlives it blocks nobody."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    @property
+    def output(self) -> str:
+        """What it has said so far."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self.process.poll()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its end; it and its session are killed when that takes too long."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise AssertionError(f"did not end in {seconds:.0f} s: {self.output[-6000:]}") from None
+
+    def kill(self, *, with_children: bool) -> None:
+        """SIGKILL the deployer: ansible-playbook alone, or everything that the target started."""
+        if with_children:
+            for process in reversed(tree(self.process.pid)):
+                process.kill()
+        else:
+            next(one for one in tree(self.process.pid) if one.runs("ansible-playbook")).kill()
+        self.wait(60)
+
+
 @dataclass
 class Checkout:
     """A clone in `folder`/checkout and its environment in `folder`/run."""
@@ -55,30 +91,27 @@ class Checkout:
 
     def make(
         self, target: str, *variables: str, check: bool = True, seconds: float = 300, **told: str
-    ) -> "subprocess.CompletedProcess[str]":
+    ) -> "Run":
         """Run a target to its end. Raises AssertionError with its output when `check` and it failed."""
-        running = self.start(target, *variables, **told)
-        try:
-            output, _ = running.communicate(timeout=seconds)
-        finally:
-            if running.poll() is None:
-                os.killpg(running.pid, signal.SIGKILL)
-                running.wait()
-        assert not check or running.returncode == 0, f"make {target} {variables}: {output[-6000:]}"
-        return subprocess.CompletedProcess(running.args, running.returncode, output)
+        run = self.start(target, *variables, **told)
+        run.wait(seconds)
+        assert not check or run.status == 0, f"make {target} {variables}: {run.output[-6000:]}"
+        return run
 
-    def start(self, target: str, *variables: str, **told: str) -> "subprocess.Popen[str]":
+    def start(self, target: str, *variables: str, **told: str) -> "Run":
         """Start a target in a session of its own, so that it can be killed with all that it started."""
-        return subprocess.Popen(
-            ["make", "--no-print-directory", target, *variables],
-            cwd=self.path,
-            env={**self.environment, **told},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        log = self.folder / f"make-{time.monotonic_ns()}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["make", "--no-print-directory", target, *variables],
+                cwd=self.path,
+                env={**self.environment, **told},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return Run(process, log)
 
     def commit(self, *changes: Change) -> str:
         """Make the changes, commit them, and give the commit's hash."""
@@ -144,30 +177,15 @@ class Checkout:
         pid = int((self.root / "run/circus.pid").read_text())
         return next(one for one in processes() if one.pid == pid)
 
-    def await_step(self, step: str, deploy: "subprocess.Popen[str]", seconds: float = 120) -> None:
+    def await_step(self, step: str, deploy: Run, seconds: float = 120) -> None:
         """Return as soon as the running deploy is at a step. Raises AssertionError when it passed unseen."""
         wait_until(
-            lambda: self.read_step() == step or deploy.poll() is not None,
+            lambda: self.read("rollout").get("step") == step or deploy.status is not None,
             f"step {step}",
             seconds,
             every=0.005,
         )
-        assert deploy.poll() is None, (
-            f"the deploy ended before step {step} was seen: {deploy.communicate()[0][-3000:]}"
-        )
-
-    def read_step(self) -> str:
-        """The step of the rollout under way."""
-        return str(self.read("rollout").get("step", ""))
-
-    def kill(self, deploy: "subprocess.Popen[str]", *, with_children: bool) -> None:
-        """SIGKILL the deployer: ansible-playbook alone, or everything that the make target started."""
-        if with_children:
-            for process in reversed(tree(deploy.pid)):
-                process.kill()
-        else:
-            next(one for one in tree(deploy.pid) if one.runs("ansible-playbook")).kill()
-        deploy.communicate(timeout=120)
+        assert deploy.status is None, f"the deploy ended before {step} was seen: {deploy.output[-3000:]}"
 
     def await_lease_gone_or_expired(self, seconds: float = 60) -> None:
         """Return when nobody holds the lease any more."""

@@ -99,6 +99,7 @@ class Load:
         self._host, self._port = address.hostname, address.port
         self._window, self._stop = STEADY, threading.Event()
         self._failure: Exception | None = None
+        self._ended = False
         self._news = threading.Condition()
         self._since = [0.0] * self.clients  # when the latest finished request of each client was sent
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
@@ -118,12 +119,25 @@ class Load:
         return self
 
     def __exit__(self, *failure: object) -> None:
+        if failure[0] is None:
+            self.end()
+        else:
+            self._finish()
+
+    def end(self) -> None:
+        """Stop sending, look every write up, and set `report`. Does nothing the second time."""
+        self._finish(look_up=True)
+
+    def _finish(self, *, look_up: bool = False) -> None:
+        if self._ended:
+            return
+        self._ended = True
         self._stop.set()
         try:
             self._thread.join(3 * self.timeout)
             if self._failure:
                 raise self._failure
-            if failure[0] is None:
+            if look_up:
                 asyncio.run(self._look_up())
             self.report = Report(self.records, self.windows, self.expired)
         finally:

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,12 +80,11 @@ def held_ports(pids: Iterable[int]) -> set[int]:
     """The clients' ports of all connections that these processes hold, idle ones too."""
     inodes = set()
     for pid in pids:
-        for descriptor in (PROC / str(pid) / "fd").iterdir():
-            try:
-                target = os.readlink(descriptor)
-            except FileNotFoundError:
-                continue
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            for descriptor in (PROC / str(pid) / "fd").iterdir():
+                with suppress(FileNotFoundError):
+                    target = os.readlink(descriptor)
+                    if target.startswith("socket:["):
+                        inodes.add(target[8:-1])
     rows = [line.split() for line in (PROC / "net" / "tcp").read_text().splitlines()[1:]]
     return {int(row[2].rpartition(":")[2], 16) for row in rows if row[9] in inodes and row[3] != "0A"}

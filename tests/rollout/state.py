@@ -17,14 +17,16 @@ def database(checkout: Checkout) -> Iterator[sqlite3.Connection]:
 
 
 def unfinished_tasks(checkout: Checkout) -> int:
-    """Rows of the outbox that are not yet done."""
+    """Rows of the outbox that are not done: waiting, claimed, or given up."""
     with database(checkout) as connection:
-        (count,) = connection.execute("SELECT count(*) FROM outbox_task WHERE done_at IS NULL").fetchone()
+        (count,) = connection.execute(
+            "SELECT count(*) FROM outbox_outboxrow WHERE status <> 'done'"
+        ).fetchone()
         return int(count)
 
 
-def await_rest(checkout: Checkout, seconds: float = 60) -> None:
-    """Return when the outbox is drained."""
+def await_rest(checkout: Checkout, seconds: float = 90) -> None:
+    """Return when the outbox is drained; a killed worker's claim has to expire first."""
     wait_until(lambda: unfinished_tasks(checkout) == 0, "the outbox to be drained", seconds, every=0.3)
 
 

@@ -123,6 +123,7 @@ def test_a_dropped_idle_connection_is_counted_before_its_window_closes() -> None
         with load.window("drop"):
             server.fault = "drops keep-alive"
             load.settle()
+            load.settle()
             server.fault = ""
         with load.window("after"):
             load.settle()

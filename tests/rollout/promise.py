@@ -1,0 +1,90 @@
+"""A service under load while things are done to it, and what each of them has to leave behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.rollout.checkout import Change, Checkout
+from tests.rollout.load import Load
+from tests.rollout.processes import Process, alive, held_ports
+from tests.rollout.report import Record
+from tests.rollout.state import damage
+
+GIVEN = ("RUN_DIR", "READY_FILE", "LISTEN_PID", "LISTEN_FDS")
+
+
+@dataclass
+class Site:
+    """A checkout that is up and its load."""
+
+    checkout: Checkout
+    load: Load
+    table: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def losing_nothing(self, what: str) -> Iterator[None]:
+        """Do something to the service under load. Raises AssertionError when a request was lost meanwhile."""
+        with self.load.window(what):
+            yield
+        lost = self.lost(what)
+        assert not lost, "\n".join(record.line() for record in lost)
+
+    @contextmanager
+    def losing_at_most_what_is_held_by(self, what: str, victims: list[Process]) -> Iterator[None]:
+        """The same for processes that are killed inside: only what they held may be lost, and is counted."""
+        held = held_ports(process.pid for process in victims)
+        with self.load.window(what):
+            yield
+            while living := [process.pid for process in victims if alive(process.pid)]:
+                held |= held_ports(living)
+        strays = [record for record in self.lost(what) if record.port not in held]
+        assert not strays, f"held were {sorted(held)}\n" + "\n".join(record.line() for record in strays)
+        self.table.append(f"{what}: held {len(held)} connections, lost {len(self.lost(what))} requests")
+
+    def lost(self, what: str) -> list[Record]:
+        """What was lost so far in the windows of this name."""
+        return [record for record in list(self.load.records) if record.window == what and record.lost]
+
+    def deploy(self, *changes: Change) -> str:
+        """Commit changes and roll them out. Gives the version, which serves and says so."""
+        commit = self.checkout.commit(*changes)
+        self.checkout.make("deploy")
+        running = self.checkout.version()
+        assert running["commit"] == commit
+        return running["version"]
+
+    def told(self) -> dict[str, str]:
+        """The environment that the serving web process was really given, its own places apart."""
+        given = self.checkout.master().environment
+        return {name: value for name, value in given.items() if name not in GIVEN}
+
+    @contextmanager
+    def unharmed(self) -> Iterator[None]:
+        """What is done inside may fail, but leaves what served before, with its settings, and no lease."""
+        checkout = self.checkout
+        version, told, current = checkout.version(), self.told(), checkout.read("current")["version"]
+        yield
+        assert checkout.version() == version
+        assert self.told() == told
+        assert checkout.read("current")["version"] == current
+        assert not checkout.read("lease"), "the lease is still held"
+        assert not checkout.read("rollout"), "the rollout counts as under way"
+        assert len(checkout.running("web")) == 1, "two slots serve, or none"
+        assert len(checkout.running("worker")) == 1
+        assert len(checkout.running("scheduler")) == 1
+        assert damage(checkout) == "ok"
+
+    def refused(self, reason: str, *changes: Change) -> str:
+        """Commit changes whose deploy has to fail, saying why in one line here and in the history."""
+        good = self.checkout.head
+        self.checkout.commit(*changes)
+        try:
+            with self.unharmed():
+                done = self.checkout.make("deploy", check=False)
+            assert done.status != 0, f"it was deployed: {done.output[-3000:]}"
+            for place, text in (("terminal", done.output), ("history", self.checkout.make("history").output)):
+                said = [line for line in text.splitlines() if reason in line]
+                assert said, f"the {place} does not say {reason!r}: {text[-3000:]}"
+        finally:
+            self.checkout.go_to(good)
+        return done.output

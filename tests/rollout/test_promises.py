@@ -1,0 +1,197 @@
+"""What DESIGN promises of the process engine, in one load run: whatever is done, no request is lost.
+
+Each test does one thing under the same load and counts in a window of its own; the last one looks every write
+up. `make chaos` runs the whole matrix and writes its table to docs/promises.md.
+"""
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.bench.servers import machine
+from tests.rollout.changes import (
+    broken_page,
+    contracting_migration,
+    dead_worker,
+    expanding_migration,
+    failing_migration,
+    setting,
+    unready,
+    visible_text,
+)
+from tests.rollout.checkout import REPOSITORY, STEPS, Checkout, wait_until
+from tests.rollout.load import Load
+from tests.rollout.marefia_traffic import MarefiaTraffic
+from tests.rollout.processes import alive, stat, tree
+from tests.rollout.promise import Site
+from tests.rollout.state import await_rest, columns, unfinished_tasks, wrong_counts
+
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("load")]
+
+REPRESENTATIVE = {("migrate", True), ("switch", False), ("switch", True), ("record", False)}
+KILLS = [
+    pytest.param(
+        step, with_children, marks=() if (step, with_children) in REPRESENTATIVE else pytest.mark.chaos
+    )
+    for step, with_children in product(STEPS, (False, True))
+]
+
+
+@pytest.fixture(scope="module")
+def site(up: Checkout) -> Iterator[Site]:
+    """The service of a fresh clone, up, under load until the module's last test."""
+    with Load(up.url, MarefiaTraffic()) as load:
+        yield Site(up, load)
+
+
+def test_a_deploy_of_a_new_commit_loses_nothing(site: Site) -> None:
+    with site.losing_nothing("deploy"):
+        site.deploy(visible_text("A second release"))
+
+
+def test_a_deploy_of_settings_alone_loses_nothing_and_the_release_is_told(site: Site) -> None:
+    with site.losing_nothing("deploy of a setting"):
+        site.deploy(setting("WEB_THREADS", "5"))
+    assert site.told()["WEB_THREADS"] == "5"
+
+
+def test_an_expanding_migration_loses_nothing(site: Site) -> None:
+    with site.losing_nothing("expanding migration"):
+        site.deploy(expanding_migration("arrival_note"))
+    assert "arrival_note" in columns(site.checkout)
+
+
+def test_a_rollback_loses_nothing_and_keeps_the_expanded_schema(site: Site) -> None:
+    earlier = site.checkout.history()[-2]["version"]
+    with site.losing_nothing("rollback"):
+        site.checkout.make("rollback")
+    assert site.checkout.version()["version"] == earlier
+    assert "arrival_note" in columns(site.checkout)
+    with site.losing_nothing("forward again"):
+        site.checkout.make("deploy")
+
+
+def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(site: Site) -> None:
+    with site.losing_nothing("readiness fails"):
+        site.refused("never is ready", unready)
+
+
+def test_a_release_whose_pages_fail_is_found_out_before_any_user_reaches_it(site: Site) -> None:
+    with site.losing_nothing("pages fail"):
+        site.refused("500", broken_page)
+
+
+def test_a_failed_switch_undoes_code_and_settings(site: Site) -> None:
+    with site.losing_nothing("worker cannot start"):
+        site.refused("this worker cannot start", setting("WEB_THREADS", "3"), dead_worker)
+
+
+def test_a_failed_migration_leaves_the_old_release_serving(site: Site) -> None:
+    with site.losing_nothing("migration fails half-way"):
+        site.refused("left_behind cannot be filled", failing_migration("left_behind"))
+    assert "left_behind" not in columns(site.checkout)
+
+
+def test_a_contracting_migration_is_refused(site: Site) -> None:
+    with site.losing_nothing("contracting migration"):
+        site.refused("arrival_note", contracting_migration("arrival_note"))
+    assert "arrival_note" in columns(site.checkout)
+
+
+@pytest.mark.parametrize(("step", "with_children"), KILLS)
+def test_a_killed_deployer_leaves_the_service_and_the_next_deploy_cleans_up(
+    site: Site, step: str, with_children: bool
+) -> None:
+    how = "with its children" if with_children else "alone"
+    checkout, served = site.checkout, site.checkout.version()
+    with site.losing_nothing(f"killed at {step}, {how}"):
+        commit = checkout.commit(visible_text(f"Killed at {step}, {how}"))
+        deploy = checkout.start("deploy")
+        checkout.await_step(step, deploy)
+        deploy.kill(with_children=with_children)
+        assert checkout.version()["commit"] in (served["commit"], commit)
+    with site.losing_nothing(f"deploy after the kill at {step}, {how}"):
+        checkout.await_lease_gone_or_expired()
+        checkout.make("deploy")
+        assert checkout.version()["commit"] == commit
+    assert not checkout.read("lease")
+    assert [len(checkout.running(process)) for process in ("web", "worker", "scheduler")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["restarted", "killed"])
+@pytest.mark.parametrize("process", ["worker", "scheduler"])
+def test_a_stopped_background_process_comes_back_and_loses_no_task(
+    site: Site, process: str, number: signal.Signals
+) -> None:
+    with site.losing_nothing(f"{process} {number.name}"):
+        (before,) = site.checkout.running(process)
+        before.kill(number)
+        wait_until(lambda: not alive(before.pid), f"the {process} to end", 60)
+        wait_until(lambda: len(site.checkout.running(process)) == 1, f"the {process} to come back", 60)
+    await_rest(site.checkout)
+
+
+def test_a_worker_killed_in_the_middle_of_its_tasks_loses_none_and_doubles_none(site: Site) -> None:
+    with site.losing_nothing("worker killed at work, thrice"):
+        for _ in range(3):
+            (worker,) = site.checkout.running("worker")
+            wait_until(lambda: unfinished_tasks(site.checkout) > 0, "a task to be due", 30, every=0.002)
+            worker.kill()
+            wait_until(lambda: not alive(worker.pid), "the worker to end")  # noqa: B023 - called at once
+            wait_until(lambda: len(site.checkout.running("worker")) == 1, "the worker to come back", 60)
+    await_rest(site.checkout)
+
+
+def test_a_killed_web_worker_loses_at_most_the_requests_that_it_held(site: Site) -> None:
+    """Paused first: then it accepts nothing between the counting of its connections and its end."""
+    workers = site.checkout.web_workers()
+    victim = random.Random(1).choice(workers)
+    victim.kill(signal.SIGSTOP)
+    wait_until(lambda: stat(victim.pid)[0] == "T", "the pause")
+    with site.losing_at_most_what_is_held_by("web worker SIGKILL", [victim]):
+        victim.kill()
+    wait_until(lambda: len(site.checkout.web_workers()) == len(workers), "the worker to come back")
+
+
+def test_a_killed_master_loses_at_most_the_requests_that_its_slot_held(site: Site) -> None:
+    """Its workers outlive it, finish what they hold and end by themselves."""
+    slot = tree(site.checkout.master().pid)
+    with site.losing_at_most_what_is_held_by("web master SIGKILL", slot):
+        slot[0].kill()
+    wait_until(lambda: len(site.checkout.web_workers()) == len(slot) - 1, "the slot to come back")
+
+
+def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) -> None:
+    """The end of the run: nothing was lost outside the two windows that killed a web process."""
+    site.load.end()
+    report = site.load.report
+    print(report)
+    if os.environ.get("CHAOS"):
+        write_down(site, REPOSITORY / "docs/promises.md")
+    assert not report.lost_outside("web worker SIGKILL", "web master SIGKILL"), report
+    assert not report.unkept, report
+    assert len(report.writes) > 100
+    await_rest(site.checkout)
+    assert not wrong_counts(site.checkout)
+
+
+def write_down(site: Site, page: Path) -> None:
+    """Put this run's figures between the page's marks."""
+    before, mark, rest = page.read_text().partition("<!-- figures -->\n")
+    assert mark, f"{page} has no mark for the figures"
+    figures = "\n".join(
+        [
+            f"Commit {site.checkout.head[:12]}, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
+            "",
+            site.load.report.table(),
+            "",
+            *(f"- {line}" for line in site.table),
+        ]
+    )
+    page.write_text(f"{before}{mark}{figures}\n{rest[rest.index('<!-- end -->') :]}")
