@@ -1,0 +1,394 @@
+"""Migrations that the judge has to refuse or to accept, each a second migration of the same small app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# What the running release's models say. It has stopped using Item.legacy, Item.strict and Retired.
+MODELS = """
+class Tag(models.Model):
+    name = models.CharField(max_length=20)
+    rank = models.SmallIntegerField(default=0)
+
+class Item(models.Model):
+    title = models.CharField(max_length=50)
+    note = models.TextField(null=True)
+    code = models.CharField(max_length=10, null=True)
+    price = models.DecimalField(max_digits=8, decimal_places=2)
+    stock = models.IntegerField(default=0)
+    state = models.CharField(max_length=10, db_default="new")
+    tags = models.ManyToManyField(Tag)
+    main_tag = models.ForeignKey(Tag, models.CASCADE, null=True, related_name="+")
+
+class Special(Item):
+    discount = models.IntegerField(default=0)
+"""
+INITIAL = """
+migrations.CreateModel("Tag", [
+    ("id", models.BigAutoField(primary_key=True)),
+    ("name", models.CharField(max_length=20)),
+    ("rank", models.SmallIntegerField(default=0)),
+]),
+migrations.CreateModel("Item", [
+    ("id", models.BigAutoField(primary_key=True)),
+    ("title", models.CharField(max_length=50)),
+    ("note", models.TextField(null=True)),
+    ("code", models.CharField(max_length=10, null=True)),
+    ("price", models.DecimalField(max_digits=8, decimal_places=2)),
+    ("stock", models.IntegerField(default=0)),
+    ("state", models.CharField(max_length=10, db_default="new")),
+    ("tags", models.ManyToManyField("APP.Tag")),
+    ("main_tag", models.ForeignKey("APP.Tag", models.CASCADE, null=True, related_name="+")),
+    ("legacy", models.CharField(max_length=10, null=True)),
+    ("strict", models.CharField(max_length=10, db_default="x")),
+]),
+migrations.CreateModel("Special", [
+    ("item_ptr", models.OneToOneField("APP.Item", models.CASCADE, parent_link=True, primary_key=True)),
+    ("discount", models.IntegerField(default=0)),
+], bases=("APP.item",)),
+migrations.CreateModel("Retired", [("id", models.BigAutoField(primary_key=True))]),
+migrations.SeparateDatabaseAndState(state_operations=[
+    migrations.RemoveField("Item", "legacy"),
+    migrations.RemoveField("Item", "strict"),
+    migrations.DeleteModel("Retired"),
+]),
+"""
+
+# The running release at work on the app APP; the judge says whether it still can after the migration.
+USE = """
+from APP.models import Item, Special, Tag
+tag = Tag.objects.create(name="n" * 20, rank=-5)
+for _ in range(2):
+    item = Item.objects.create(title="t" * 50, price="123456.78", stock=-70000, code=None, main_tag=tag)
+    item.tags.add(tag)
+    item.refresh_from_db()
+    assert item.state == "new" and item.title == "t" * 50
+    special = Special.objects.create(title="s", price="1.00", note="n" * 500, discount=1)
+    special.tags.set([tag])
+Item.objects.update(note=None, stock=1)
+assert Item.objects.filter(tags=tag, main_tag__isnull=True).count() == 2
+Item.objects.all().delete()
+Tag.objects.all().delete()
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """`operations`: source, where APP is the app's label. `harm`: a part of the line that refuses it, or "".
+
+    `seen`: whether SQLite, which checks no lengths and types, lets the running release feel the harm.
+    """
+
+    name: str
+    operations: str
+    harm: str = ""
+    seen: bool = True
+
+
+REFUSED = [
+    Case("drops_a_column", 'migrations.RemoveField("Item", "note")', "still uses column APP_item.note"),
+    Case("renames_a_column", 'migrations.RenameField("Item", "note", "text")', "db_column"),
+    Case("drops_a_table", 'migrations.DeleteModel("Special")', "still uses table APP_special"),
+    Case("renames_a_model", 'migrations.RenameModel("Tag", "Label")', "db_table"),
+    Case("renames_a_table", 'migrations.AlterModelTable("Tag", "APP_label")', "db_table"),
+    Case("drops_an_m2m_table", 'migrations.RemoveField("Item", "tags")', "still uses table APP_item_tags"),
+    Case("renames_an_m2m_field", 'migrations.RenameField("Item", "tags", "labels")', "APP_item_tags"),
+    Case(
+        "adds_not_null_with_a_python_default",
+        'migrations.AddField("Item", "rating", models.IntegerField(default=0))',
+        "rating is NOT NULL without a database default",
+    ),
+    Case(
+        "makes_a_nullable_column_not_null",
+        'migrations.AlterField("Item", "code", models.CharField(max_length=10, default=""))',
+        "may write NULL to APP_item.code",
+    ),
+    Case(
+        "drops_a_database_default",
+        'migrations.AlterField("Item", "state", models.CharField(max_length=10))',
+        "state is NOT NULL without a database default",
+        seen=False,  # on SQLite Django writes the default itself
+    ),
+    Case(
+        "drops_the_database_default_of_a_column_no_longer_written",
+        'migrations.SeparateDatabaseAndState(state_operations=[migrations.AddField("Item", "strict",'
+        ' models.CharField(max_length=10, db_default="x"))]),'
+        'migrations.AlterField("Item", "strict", models.CharField(max_length=10))',
+        "strict is NOT NULL without a database default",
+    ),
+    Case(
+        "makes_a_column_no_longer_written_not_null",
+        'migrations.SeparateDatabaseAndState(state_operations=[migrations.AddField("Item", "legacy",'
+        " models.CharField(max_length=10, null=True))]),"
+        'migrations.AlterField("Item", "legacy", models.CharField(max_length=10, default=""))',
+        "legacy is NOT NULL without a database default",
+    ),
+    Case(
+        "adds_fills_and_tightens_at_once",
+        'migrations.AddField("Item", "rating", models.IntegerField(null=True)),'
+        "migrations.RunPython(migrations.RunPython.noop),"
+        'migrations.AlterField("Item", "rating", models.IntegerField(default=0))',
+        "rating is NOT NULL without a database default",
+    ),
+    Case(
+        "shortens_a_text",
+        'migrations.AlterField("Item", "title", models.CharField(max_length=40))',
+        "from CharField(50) to CharField(40)",
+        seen=False,
+    ),
+    Case(
+        "takes_digits_away",
+        'migrations.AlterField("Item", "price", models.DecimalField(max_digits=7, decimal_places=2))',
+        "from DecimalField(8, 2) to DecimalField(7, 2)",
+        seen=False,
+    ),
+    Case(
+        "moves_the_decimal_point",
+        'migrations.AlterField("Item", "price", models.DecimalField(max_digits=8, decimal_places=3))',
+        "from DecimalField(8, 2) to DecimalField(8, 3)",
+        seen=False,
+    ),
+    Case(
+        "makes_an_integer_smaller",
+        'migrations.AlterField("Item", "stock", models.SmallIntegerField(default=0))',
+        "from IntegerField to SmallIntegerField",
+        seen=False,
+    ),
+    Case(
+        "makes_an_integer_positive",
+        'migrations.AlterField("Item", "stock", models.PositiveIntegerField(default=0))',
+        "from IntegerField to PositiveIntegerField",
+    ),
+    Case(
+        "turns_text_into_char",
+        'migrations.AlterField("Item", "note", models.CharField(max_length=200, null=True))',
+        "from TextField to CharField(200)",
+        seen=False,
+    ),
+    Case(
+        "turns_a_number_into_text",
+        'migrations.AlterField("Item", "stock", models.CharField(max_length=9, default=""))',
+        "from IntegerField to CharField(9)",
+        seen=False,
+    ),
+    Case(
+        "turns_a_foreign_key_into_a_number",
+        'migrations.AlterField("Item", "main_tag", models.BigIntegerField(null=True))',
+        "still uses column APP_item.main_tag_id",
+    ),
+    Case(
+        "makes_a_column_unique",
+        'migrations.AlterField("Item", "title", models.CharField(max_length=50, unique=True))',
+        "may violate: unique (title)",
+    ),
+    Case(
+        "makes_columns_unique_together",
+        'migrations.AlterUniqueTogether("Item", {("title", "stock")})',
+        "may violate: unique (title, stock)",
+    ),
+    Case(
+        "adds_a_unique_constraint",
+        'migrations.AddConstraint("Item", models.UniqueConstraint(fields=["title"], name="APP_u"))',
+        "may violate: unique (title)",
+    ),
+    Case(
+        "adds_a_conditional_unique_constraint",
+        'migrations.AddConstraint("Item", models.UniqueConstraint(fields=["title"], name="APP_u",'
+        " condition=models.Q(stock__lt=0)))",
+        "may violate: constraint APP_u",
+    ),
+    Case(
+        "adds_a_unique_constraint_on_an_expression",
+        'migrations.AddConstraint("Item", models.UniqueConstraint(models.functions.Lower("title"), name="APP_u"))',
+        "may violate: constraint APP_u",
+    ),
+    Case(
+        "adds_a_check_constraint",
+        'migrations.AddConstraint("Item", models.CheckConstraint(condition=models.Q(stock__gte=0), name="APP_c"))',
+        "may violate: constraint APP_c",
+    ),
+    Case(
+        "adds_a_check_that_wants_a_new_column_filled",
+        'migrations.AddField("Item", "rating", models.IntegerField(null=True)),'
+        'migrations.AddConstraint("Item", models.CheckConstraint('
+        'condition=models.Q(rating__isnull=False), name="APP_c"))',
+        "may violate: constraint APP_c",
+    ),
+    Case(
+        "adds_a_unique_column_with_one_default_for_all",
+        'migrations.AddField("Item", "slug", models.CharField(max_length=9, db_default="same", unique=True))',
+        "may violate: unique (slug)",
+    ),
+    Case(
+        "orders_with_respect_to_another_model",
+        'migrations.AlterOrderWithRespectTo("Item", "main_tag")',
+        "_order is NOT NULL without a database default",
+    ),
+    Case(
+        "drops_a_column_by_sql",
+        "migrations.RunSQL('ALTER TABLE \"APP_item\" DROP COLUMN note')",
+        "still uses column APP_item.note",
+    ),
+    Case(
+        "drops_a_column_among_database_operations",
+        'migrations.SeparateDatabaseAndState(database_operations=[migrations.RemoveField("Item", "note")])',
+        "still uses column APP_item.note",
+    ),
+    Case(
+        "is_an_operation_that_only_its_author_knows",
+        'type("Own", (Operation,), {"state_forwards": lambda *a: None,'
+        ' "database_forwards": lambda self, app, editor, *a: editor.execute("ALTER TABLE APP_item DROP COLUMN note")})()',
+        "it cannot be seen that the running release can live with: Own",
+    ),
+]
+
+ACCEPTED = [
+    Case("adds_a_nullable_column", 'migrations.AddField("Item", "rating", models.IntegerField(null=True))'),
+    Case(
+        "adds_not_null_with_a_database_default",
+        'migrations.AddField("Item", "rating", models.IntegerField(db_default=0))',
+    ),
+    Case("adds_an_m2m_field", 'migrations.AddField("Tag", "twins", models.ManyToManyField("APP.Tag"))'),
+    Case(
+        "creates_a_table",
+        'migrations.CreateModel("New", [("id", models.BigAutoField(primary_key=True)),'
+        ' ("item", models.ForeignKey("APP.Item", models.CASCADE)), ("name", models.TextField(unique=True))])',
+    ),
+    Case(
+        "creates_a_proxy", 'migrations.CreateModel("Alias", [], options={"proxy": True}, bases=("APP.tag",))'
+    ),
+    Case(
+        "adds_a_nullable_foreign_key",
+        'migrations.AddField("Item", "spare", models.ForeignKey("APP.Tag", models.SET_NULL, null=True,'
+        ' related_name="+"))',
+    ),
+    Case(
+        "makes_a_column_nullable",  # the first step of a column that leaves
+        'migrations.AlterField("Item", "title", models.CharField(max_length=50, null=True))',
+    ),
+    Case(
+        "gives_a_column_a_database_default",  # the other first step
+        'migrations.AlterField("Item", "title", models.CharField(max_length=50, db_default=""))',
+    ),
+    Case(
+        "takes_a_column_from_the_models_only",  # the second step
+        'migrations.SeparateDatabaseAndState(state_operations=[migrations.RemoveField("Item", "note")])',
+    ),
+    Case(
+        "drops_a_column_no_longer_used_by_sql",  # the third step
+        'migrations.RunSQL("ALTER TABLE APP_item DROP COLUMN legacy")',
+    ),
+    Case(
+        "drops_a_column_no_longer_used",  # the third step, without SQL
+        'migrations.SeparateDatabaseAndState(state_operations=[migrations.AddField("Item", "legacy",'
+        ' models.CharField(max_length=10, null=True))]), migrations.RemoveField("Item", "legacy")',
+    ),
+    Case(
+        "drops_a_table_no_longer_used",
+        'migrations.SeparateDatabaseAndState(state_operations=[migrations.CreateModel("Retired",'
+        ' [("id", models.BigAutoField(primary_key=True))])], database_operations=[]),'
+        'migrations.DeleteModel("Retired")',
+    ),
+    Case("drops_a_table_no_longer_used_by_sql", 'migrations.RunSQL("DROP TABLE IF EXISTS APP_retired")'),
+    Case("lengthens_a_text", 'migrations.AlterField("Item", "title", models.CharField(max_length=60))'),
+    Case("turns_char_into_text", 'migrations.AlterField("Item", "title", models.TextField())'),
+    Case("turns_char_into_a_slug", 'migrations.AlterField("Item", "title", models.SlugField(max_length=50))'),
+    Case(
+        "adds_digits",
+        'migrations.AlterField("Item", "price", models.DecimalField(max_digits=10, decimal_places=3))',
+    ),
+    Case(
+        "makes_an_integer_bigger", 'migrations.AlterField("Item", "stock", models.BigIntegerField(default=0))'
+    ),
+    Case(
+        "renames_a_field_but_not_its_column",
+        'migrations.AlterField("Item", "note", models.TextField(null=True, db_column="note")),'
+        'migrations.RenameField("Item", "note", "text")',
+    ),
+    Case(
+        "renames_a_model_but_not_its_table",
+        'migrations.AlterModelTable("Special", "APP_special"), migrations.RenameModel("Special", "Offer")',
+    ),
+    Case("adds_an_index", 'migrations.AddIndex("Item", models.Index(fields=["title"], name="APP_i"))'),
+    Case(
+        "adds_and_removes_an_index",
+        'migrations.AddIndex("Item", models.Index(fields=["title"], name="APP_i")),'
+        'migrations.RemoveIndex("Item", "APP_i")',
+    ),
+    Case(
+        "adds_a_unique_column_that_may_be_null",
+        'migrations.AddField("Item", "slug", models.CharField(max_length=9, null=True, unique=True))',
+    ),
+    Case(
+        "adds_a_unique_constraint_on_a_column_that_may_be_null",
+        'migrations.AddField("Item", "slug", models.CharField(max_length=9, null=True)),'
+        'migrations.AddConstraint("Item", models.UniqueConstraint(fields=["slug"], name="APP_u",'
+        ' condition=~models.Q(slug="")))',
+    ),
+    Case(
+        "checks_a_new_column",
+        'migrations.AddField("Item", "rating", models.IntegerField(null=True)),'
+        'migrations.AddConstraint("Item", models.CheckConstraint(name="APP_c",'
+        " condition=models.Q(rating__gte=1) & models.Q(rating__lte=5)))",
+    ),
+    Case(
+        "changes_what_only_the_models_know",
+        'migrations.AlterField("Item", "title", models.CharField("Title", max_length=50, help_text="?")),'
+        'migrations.AlterModelOptions("Item", {"ordering": ["title"], "verbose_name": "thing"})',
+    ),
+    Case("leaves_a_table_to_others", 'migrations.AlterModelOptions("Tag", {"managed": False})'),
+    Case(
+        "changes_data",
+        "migrations.RunPython(migrations.RunPython.noop),"
+        "migrations.RunSQL([\"UPDATE APP_item SET note = 'DROP TABLE APP_item'\","
+        ' ("DELETE FROM APP_item WHERE id = %s", [0])])',
+    ),
+]
+
+# Judged only: not every statement is SQLite's. The refused ones with the table or column that is named.
+SQL_REFUSED = [
+    ('ALTER TABLE "shop"."APP_Item" DROP COLUMN IF EXISTS "note" CASCADE', "APP_item.note"),
+    ("ALTER TABLE APP_item ADD x int, -- a comment\n DROP note", "APP_item.note"),
+    ("ALTER TABLE APP_item RENAME COLUMN note TO text", "APP_item.note"),
+    ("ALTER TABLE APP_item RENAME note TO text", "APP_item.note"),
+    ("ALTER TABLE APP_item RENAME TO things", "table APP_item"),
+    ("RENAME TABLE `APP_item` TO things", "table APP_item"),
+    ("SELECT 1; DROP TABLE APP_retired, APP_tag CASCADE", "table APP_tag"),
+    ("ALTER TABLE APP_item ALTER COLUMN title TYPE varchar(20)", "APP_item.title"),
+    ("ALTER TABLE ONLY APP_item ALTER title SET DATA TYPE text USING title::text", "APP_item.title"),
+    ("ALTER TABLE APP_item MODIFY title varchar(20) NOT NULL", "APP_item.title"),
+    ("ALTER TABLE APP_item CHANGE COLUMN title name varchar(50)", "APP_item.title"),
+    ("ALTER TABLE APP_item MODIFY strict varchar(20) NOT NULL", "strict is NOT NULL"),
+    ("ALTER TABLE APP_item ALTER code SET NOT NULL", "code set not null"),
+    ("ALTER TABLE APP_item ALTER legacy SET NOT NULL", "legacy is NOT NULL"),
+    ("ALTER TABLE APP_item ALTER state DROP DEFAULT", "state is NOT NULL"),
+    ("ALTER TABLE APP_item ALTER strict DROP DEFAULT", "strict is NOT NULL"),
+    ("ALTER TABLE APP_item ADD COLUMN x int NOT NULL", "x is NOT NULL"),
+    ("ALTER TABLE APP_item ADD COLUMN x int UNIQUE", "may violate: x int unique"),
+    ("ALTER TABLE APP_item ADD CONSTRAINT c CHECK (stock > 0) NOT VALID", "may violate: add constraint c"),
+    ("ALTER TABLE APP_item ADD EXCLUDE USING gist (a WITH &&)", "may violate: add exclude"),
+    ("CREATE UNIQUE INDEX CONCURRENTLY i ON APP_item (lower(title))", "may violate: create unique index"),
+    ("CREATE TRIGGER t BEFORE INSERT ON APP_item BEGIN SELECT RAISE(ABORT, ''); END", "create trigger t"),
+    ("ALTER TABLE APP_item DISABLE TRIGGER ALL", "it cannot be seen"),
+    ("DO $$ BEGIN ALTER TABLE APP_item DROP COLUMN note; END $$", "it cannot be seen"),
+    ("DROP VIEW best_items", "it cannot be seen"),
+    ("REVOKE ALL ON APP_item FROM web", "it cannot be seen"),
+]
+SQL_ACCEPTED = [
+    "",
+    "-- nothing but a comment",
+    "SELECT 'ALTER TABLE APP_item DROP COLUMN note'",
+    "WITH x AS (SELECT 1) UPDATE APP_item SET stock = 0",
+    "CREATE TABLE APP_new (id int, APP_item int REFERENCES APP_item (id)); CREATE INDEX i ON APP_item (title)",
+    "CREATE UNIQUE INDEX i ON APP_retired (id)",
+    "CREATE OR REPLACE FUNCTION f() RETURNS trigger AS $$ BEGIN DROP TABLE APP_item; END; $$ LANGUAGE plpgsql",
+    "DROP TABLE APP_retired",
+    "ALTER TABLE APP_retired RENAME TO gone",
+    "ALTER TABLE APP_item ADD COLUMN x numeric(8, 2) NOT NULL DEFAULT 0, ADD COLUMN y int NULL",
+    "ALTER TABLE APP_item ALTER title DROP NOT NULL, ALTER title SET DEFAULT ''",
+    "ALTER TABLE APP_item ALTER title SET NOT NULL",
+    "ALTER TABLE APP_item ALTER legacy TYPE text, MODIFY legacy text NULL",
+    "ALTER TABLE APP_item ALTER note DROP DEFAULT",
+    "ALTER TABLE APP_item DROP CONSTRAINT c, VALIDATE CONSTRAINT d, RENAME CONSTRAINT e TO f, ADD INDEX (title)",
+    "DROP INDEX CONCURRENTLY i",
+]
