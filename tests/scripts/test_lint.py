@@ -78,9 +78,9 @@ def test_every_linter_gets_the_files_of_its_kind(checkout: Checkout) -> None:
     assert sorted(checkout.calls.read_text().splitlines()) == [
         "ansible-lint --offline -q --nocolor --format pep8 playbooks/site.yml",
         "djlint --quiet --lint --check app/page.html",
-        "lint-imports --no-cache",
+        "lint-imports --no-cache --no-logo",
         "mypy --no-error-summary --show-traceback app/service.py scripts/tool",
-        "ruff check --quiet app/service.py scripts/tool",
+        "ruff check --quiet --output-format concise app/service.py scripts/tool",
         "ruff format --diff --quiet app/service.py scripts/tool",
         "shellcheck scripts/lib.sh scripts/lint",
         "shfmt --diff scripts/lib.sh scripts/lint",
