@@ -1,0 +1,10 @@
+"""Sign-up, and Django's own login, logout and password pages."""
+
+from django.urls import include, path
+
+from marefia.accounts import views
+
+urlpatterns = [
+    path("sign-up/", views.sign_up, name="sign_up"),
+    path("", include("django.contrib.auth.urls")),
+]

@@ -1,0 +1,13 @@
+"""The API as a Django application."""
+
+from django.apps import AppConfig
+
+
+class ApiConfig(AppConfig):
+    """REST."""
+
+    name = "marefia.api"
+
+    def ready(self) -> None:
+        """Tell the schema of our authentication."""
+        from marefia.api import schema  # noqa: F401

@@ -1,0 +1,195 @@
+"""What the service is told: read once from the process's environment, typed, and refused as a whole when any of it is wrong.
+
+There is no optional setting in `infra/environments/*.env` and no default here, so a misspelled name is always a
+missing one. Run as a program (`python -m marefia.environment FILE...`) this checks such files.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from environs import Env, EnvValidationError, validate
+
+STAGES = ("dev", "staging", "production")
+
+# What stands in infra/environments/<environment>.env, all of it, the same names in each.
+FILE_KEYS = frozenset(
+    {
+        "ALLOWED_HOSTS",
+        "BROKER_URL",
+        "DATABASE_URL",
+        "HTTPS",
+        "LOG_LEVEL",
+        "MAIL_FROM",
+        "MAIL_URL",
+        "TRUSTED_ORIGINS",
+        "WEB_THREADS",
+        "WEB_WORKERS",
+    }
+)
+# What whoever starts the process adds. READY_FILE is for the worker and the scheduler only.
+PROCESS_KEYS = frozenset(
+    {
+        "DATA_DIR",
+        "ENVIRONMENT",
+        "READY_FILE",
+        "RELEASE_COMMIT",
+        "RELEASE_VERSION",
+        "RUN_DIR",
+        "SECRET_KEY",
+        "STATIC_ROOT",
+        "STATIC_SHARED",
+    }
+)
+KEYS = FILE_KEYS | PROCESS_KEYS
+
+
+class BadEnvironmentError(Exception):
+    """Every setting that is missing or malformed, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The settings of one process; paths are absolute."""
+
+    name: str
+    release_version: str
+    release_commit: str
+    secret_key: str
+    data_dir: Path
+    run_dir: Path
+    static_root: Path
+    static_shared: Path
+    ready_file: Path | None
+    allowed_hosts: tuple[str, ...]
+    trusted_origins: tuple[str, ...]
+    https: bool
+    database: dict[str, Any]
+    broker_url: str
+    mail: dict[str, Any]
+    mail_from: str
+    log_level: str
+    web_workers: int
+    web_threads: int
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Environment:
+    """Return the settings in `environ`; raise BadEnvironmentError that names all that is wrong with them."""
+    env = _Source(environ)
+    one_line = validate.Regexp(r"\A[^\r\n]+\Z", error="must be one line that is not empty")
+    absolute = validate.Predicate("is_absolute", error="must be an absolute path")
+    ready_file = env.path("READY_FILE", None)
+    values: dict[str, Any] = {
+        "name": env.str("ENVIRONMENT", validate=validate.OneOf(STAGES)),
+        "release_version": env.str("RELEASE_VERSION", validate=one_line),
+        "release_commit": env.str("RELEASE_COMMIT", validate=one_line),
+        "secret_key": env.str("SECRET_KEY", validate=validate.Length(min=32)),
+        "data_dir": env.path("DATA_DIR", validate=absolute),
+        "run_dir": env.path("RUN_DIR", validate=absolute),
+        "static_root": env.path("STATIC_ROOT", validate=absolute),
+        "static_shared": env.path("STATIC_SHARED", validate=absolute),
+        "ready_file": ready_file,
+        "allowed_hosts": tuple(env.list("ALLOWED_HOSTS", validate=validate.Length(min=1)) or ()),
+        "trusted_origins": tuple(env.list("TRUSTED_ORIGINS") or ()),
+        "https": env.bool("HTTPS"),
+        "database": env.dj_db_url("DATABASE_URL"),
+        "broker_url": env.str("BROKER_URL", validate=validate.Regexp(r"\A[a-z+]+://", error="must be a URL")),
+        "mail": env.dj_email_url("MAIL_URL"),
+        "mail_from": env.str("MAIL_FROM", validate=one_line),
+        "log_level": env.str("LOG_LEVEL", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
+        "web_workers": env.int("WEB_WORKERS", validate=validate.Range(1, 64)),
+        "web_threads": env.int("WEB_THREADS", validate=validate.Range(1, 64)),
+    }
+    faults = _faults_of(env)
+    faults += [f"{key} is not a setting (did you mean {match}?)" for key, match in misspelled(environ)]
+    if faults:
+        raise BadEnvironmentError("; ".join(faults))
+    return Environment(**values)
+
+
+def read_or_exit() -> Environment:
+    """Return the settings of this process, or end it with one line on stderr and status 1."""
+    try:
+        return read()
+    except BadEnvironmentError as error:
+        sys.exit(f"marefia: bad settings: {error}")
+
+
+def misspelled(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the names in `environ` that are no setting but look like one, each with the one it looks like.
+
+    A process has variables of its host's too, so not every unknown name can be refused.
+    """
+    found = []
+    for key in sorted(set(environ) - KEYS):
+        if match := difflib.get_close_matches(key, KEYS, n=1, cutoff=0.87):
+            found.append((key, match[0]))
+    return found
+
+
+def check_file(text: str) -> list[str]:
+    """Return what is wrong with an environment file: shape of the lines, unknown, missing, repeated names, values.
+
+    Its readers (systemd, Compose, Kustomize, Ansible) differ in how they take quotes, `$` and blanks: so none of these.
+    """
+    faults, values = [], {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line or line.startswith("#"):
+            continue
+        match = re.fullmatch(
+            r"([A-Z][A-Z0-9_]*)=([^\s\"'$\\`#]?|[^\s\"'$\\`#][^\"'$\\`#]*[^\s\"'$\\`#])", line
+        )
+        if not match:
+            faults.append(f"line {number}: not plain KEY=value")
+        elif match[1] in values:
+            faults.append(f"line {number}: {match[1]} stands there twice")
+        elif match[1] not in FILE_KEYS:
+            faults.append(f"line {number}: {match[1]} is not a setting of an environment file")
+        else:
+            values[match[1]] = match[2]
+    process = dict.fromkeys(PROCESS_KEYS, "/") | {"ENVIRONMENT": "dev", "SECRET_KEY": "-" * 32}
+    try:
+        read(process | values)
+    except BadEnvironmentError as error:
+        faults.append(str(error))
+    return faults
+
+
+class _Source(Env):
+    """environs over a given mapping, collecting faults; its own reads os.environ whatever it is given."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(eager=False)
+        self._given = environ
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        return self._given.get(env_key, default)
+
+
+def _faults_of(env: Env) -> list[str]:
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        return [
+            f"{key}: {' '.join(map(str, why))}" for key, why in sorted(dict(error.error_messages).items())
+        ]
+    return []
+
+
+def main(paths: Sequence[str]) -> int:
+    """Check environment files; print a line for each fault and return 1 when there is any."""
+    faults = [f"{path}: {fault}" for path in paths for fault in check_file(Path(path).read_text())]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

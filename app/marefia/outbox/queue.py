@@ -1,0 +1,114 @@
+"""Putting work into the outbox, and doing it."""
+
+import uuid
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import structlog
+from celery import current_app
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from marefia.outbox.models import CLAIM, RESEND, OutboxRow, Status
+from marefia.outbox.registry import HANDLERS, Handler
+
+MAX_ATTEMPTS = 10
+SWEEP_SIZE = 200
+UNKNOWN_HANDLER_WAIT = timedelta(seconds=30)
+log = structlog.stdlib.get_logger(__name__)
+
+
+def put(handler: str, payload: dict[str, Any]) -> OutboxRow:
+    """Store work for `handler` (JSON-like `payload`) in the current transaction; it is sent when that commits.
+
+    Raise TransactionManagementError outside of a transaction: the work could outlive its cause, or the reverse.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("work is put into the outbox together with its cause")
+    row = OutboxRow.objects.create(handler=handler, payload=payload)
+    transaction.on_commit(partial(send, row.pk), robust=True)
+    return row
+
+
+def send(row_id: int) -> None:
+    """Tell the workers of a row. A failure is only logged: the sweep sends again."""
+    try:
+        current_app.send_task("marefia.outbox.deliver", args=[row_id], retry=False)
+    except Exception:
+        log.warning("outbox_not_sent", row=row_id, exc_info=True)
+
+
+def deliver(row_id: int) -> bool:
+    """Do the work of a row unless it is done, claimed by another, or not due. Return whether this call finished it."""
+    claim = uuid.uuid4()
+    now = timezone.now()
+    due = OutboxRow.objects.filter(_free(now), pk=row_id)
+    if not due.update(claim=claim, claimed_until=now + CLAIM, attempts=F("attempts") + 1):
+        return False
+    row = OutboxRow.objects.get(pk=row_id)
+    handler = HANDLERS.get(row.handler)
+    if (
+        handler is None
+    ):  # of another release, which runs beside this one or was rolled back: not the row's fault
+        _mine(row).update(claim=None, available_at=now + UNKNOWN_HANDLER_WAIT, attempts=F("attempts") - 1)
+        log.warning("outbox_unknown_handler", row=row_id, handler=row.handler)
+        return False
+    try:
+        return _run(handler, row)
+    except Exception as error:  # noqa: BLE001 - any failure of a handler is an attempt that failed
+        _fail(row, error)
+        return False
+
+
+def sweep() -> int:
+    """Send again what was never finished: lost messages, expired claims, failed attempts that are due. Return how many."""
+    now = timezone.now()
+    rows = OutboxRow.objects.filter(_free(now), sent_at__lte=now - RESEND)
+    ids = list(rows.order_by("available_at").values_list("pk", flat=True)[:SWEEP_SIZE])
+    if ids:
+        OutboxRow.objects.filter(pk__in=ids).update(sent_at=now)
+    for row_id in ids:
+        send(row_id)
+    return len(ids)
+
+
+def _run(handler: Handler, row: OutboxRow) -> bool:
+    if not handler.effect:
+        handler.work(row)
+        return bool(_finish(row))
+    with transaction.atomic():
+        # First, and in the same transaction: whoever's claim was taken over meanwhile changes nothing.
+        if not _finish(row):
+            return False
+        handler.work(row)
+    return True
+
+
+def _finish(row: OutboxRow) -> int:
+    return _mine(row).update(status=Status.DONE, done_at=timezone.now(), claim=None, last_error="")
+
+
+def _fail(row: OutboxRow, error: Exception) -> None:
+    dead = row.attempts >= MAX_ATTEMPTS
+    wait = timedelta(seconds=min(2**row.attempts, 3600))
+    log.error(
+        "outbox_failed", row=row.pk, handler=row.handler, attempts=row.attempts, dead=dead, exc_info=error
+    )
+    _mine(row).update(
+        status=Status.DEAD if dead else Status.PENDING,
+        claim=None,
+        claimed_until=None,
+        available_at=timezone.now() + wait,
+        last_error=f"{type(error).__name__}: {error}"[:2000],
+    )
+
+
+def _free(now: Any) -> Q:
+    unclaimed = Q(claim__isnull=True) | Q(claimed_until__lte=now)
+    return Q(status=Status.PENDING, available_at__lte=now) & unclaimed
+
+
+def _mine(row: OutboxRow) -> Any:
+    return OutboxRow.objects.filter(pk=row.pk, claim=row.claim, status=Status.PENDING)

@@ -1,0 +1,199 @@
+"""Django's settings, derived from the environment (marefia/environment.py), which ends the process when it is wrong."""
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from marefia import logs
+from marefia.environment import read_or_exit
+
+ENV = read_or_exit()
+APP_DIR = Path(__file__).resolve().parent
+
+SECRET_KEY = ENV.secret_key
+DEBUG = False
+ALLOWED_HOSTS = list(ENV.allowed_hosts)
+ROOT_URLCONF = "marefia.urls"
+WSGI_APPLICATION = "marefia.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "marefia.outbox",
+    "marefia.accounts",
+    "marefia.stays",
+    "marefia.api",
+    "marefia.ops",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_filters",
+    "django_structlog",
+    "drf_spectacular",
+    "knox",
+    "rest_framework",
+]
+
+MIDDLEWARE = [
+    "marefia.ops.middleware.ObserveMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "marefia.ops.middleware.DatabaseAwayMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [APP_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# -- database
+
+
+def _database(parsed: dict[str, Any], data_dir: Path) -> dict[str, Any]:
+    """Complete what DATABASE_URL says. SQLite: a relative path is in the data folder.
+
+    WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock when a transaction begins, so that
+    none fails half-way for having read first; FULL syncs each commit, so an acknowledged row outlives the machine.
+    """
+    common = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    if parsed["ENGINE"] != "django.db.backends.sqlite3":
+        return parsed | common
+    options = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 30,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+    return parsed | common | {"NAME": str(data_dir / parsed["NAME"]), "OPTIONS": options}
+
+
+DATABASES = {"default": _database(ENV.database, ENV.data_dir)}
+
+# -- accounts
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "listings"
+LOGOUT_REDIRECT_URL = "listings"
+
+CSRF_TRUSTED_ORIGINS = list(ENV.trusted_origins)
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = ENV.https
+SECURE_HSTS_SECONDS = 31_536_000 if ENV.https else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.https else None
+
+# -- mail
+
+for _key, _value in ENV.mail.items():
+    globals()[_key] = _value
+if EMAIL_FILE_PATH := ENV.mail["EMAIL_FILE_PATH"]:
+    EMAIL_FILE_PATH = str(ENV.data_dir / EMAIL_FILE_PATH)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.mail_from
+
+# -- language and time
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "Africa/Addis_Ababa"
+USE_TZ = True
+USE_I18N = False
+
+# -- static files: what this release collected; what neighbours collected is served by ops (marefia/ops/static.py)
+
+STATIC_URL = "/static/"
+STATIC_ROOT = str(ENV.static_root)
+STATIC_SHARED = ENV.static_shared
+STATICFILES_DIRS = [APP_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "marefia.ops.static.Storage"},
+}
+MEDIA_ROOT = str(ENV.data_dir / "media")
+
+# -- API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "marefia.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
+    "DEFAULT_PARSER_CLASSES": ["marefia.api.parsers.LimitedJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "marefia.api.problems.handle",
+}
+REST_KNOX = {"TOKEN_TTL": timedelta(days=30)}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Marefia",
+    "DESCRIPTION": "Short stays: listings and bookings.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# -- work outside of requests
+
+BROKER_DIR = ENV.data_dir / "broker"
+CELERY_BROKER_URL = ENV.broker_url
+if ENV.broker_url.startswith("filesystem:"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(BROKER_DIR / "queue"),
+        "data_folder_out": str(BROKER_DIR / "queue"),
+        "control_folder": str(BROKER_DIR / "control"),
+        "polling_interval": 0.2,
+    }
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = None
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_PUBLISH_RETRY = False  # the outbox sends again
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_BEAT_SCHEDULE = {
+    "outbox-sweep": {
+        "task": "marefia.outbox.sweep",
+        "schedule": timedelta(seconds=5),
+        "options": {"expires": 5},
+    },
+    "clean-up": {"task": "marefia.ops.clean_up", "schedule": timedelta(days=1)},
+}
+
+# -- logs: one line of JSON an event
+
+LOGGING = logs.config(ENV.log_level)
+LOGGING_CONFIG = "marefia.logs.configure"
+DJANGO_STRUCTLOG_CELERY_ENABLED = True  # a task's lines carry the id of the request that caused it
+DJANGO_STRUCTLOG_CELERY_DEFAULT_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+DJANGO_STRUCTLOG_USER_ID_FIELD = None

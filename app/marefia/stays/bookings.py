@@ -1,0 +1,129 @@
+"""Booking a listing: no two active bookings overlap, and one reference is one booking."""
+
+import datetime
+import uuid
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from marefia.accounts.models import User
+from marefia.outbox import mail, queue
+from marefia.stays.models import Booking, BookingStatus, Listing
+
+MAX_NIGHTS = 90
+
+
+class CannotBookError(Exception):
+    """The reason is the message, fit for the guest."""
+
+
+class ConflictError(CannotBookError):
+    """The request is well-formed, but what it asks for is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a guest asks for."""
+
+    listing_id: int
+    check_in: datetime.date
+    check_out: datetime.date
+    guests: int
+    reference: uuid.UUID
+
+
+def book(guest: User, wish: Wish) -> tuple[Booking, bool]:
+    """Store a booking and what follows from it (nights to count, a mail); return it and whether it is new.
+
+    The same reference from the same guest with the same content is the same booking: it is returned as it stands.
+    Raise CannotBookError when the wish breaks a rule, ConflictError when nights or reference are taken, and
+    Listing.DoesNotExist.
+    """
+    try:
+        return _book(guest, wish)
+    except IntegrityError:  # the same reference, at the same moment, for another listing
+        if same := _same(guest, wish):
+            return same, False
+        raise
+
+
+@transaction.atomic
+def _book(guest: User, wish: Wish) -> tuple[Booking, bool]:
+    # All bookings of a listing go through this lock (on SQLite the transaction itself is the lock: BEGIN IMMEDIATE).
+    listing = Listing.objects.select_for_update().get(pk=wish.listing_id)
+    if same := _same(guest, wish):
+        return same, False
+    _check(guest, listing, wish)
+    overlapping = Booking.objects.filter(
+        listing=listing,
+        status=BookingStatus.CONFIRMED,
+        check_in__lt=wish.check_out,
+        check_out__gt=wish.check_in,
+    )
+    if overlapping.exists():
+        raise ConflictError("Some of these nights are taken.")
+    booking = Booking.objects.create(
+        listing=listing,
+        guest=guest,
+        check_in=wish.check_in,
+        check_out=wish.check_out,
+        guests=wish.guests,
+        total=listing.price * (wish.check_out - wish.check_in).days,
+        reference=wish.reference,
+    )
+    queue.put("stays.count_nights", {"listing": listing.pk, "nights": booking.nights})
+    mail.post(
+        to=guest.email,
+        subject=f"Booked: {listing.title}",
+        body=f"{listing}\n{booking.check_in} to {booking.check_out}, {booking.guests} guests\n"
+        f"Total: {booking.total} ETB\nReference: {booking.reference}\n",
+    )
+    return booking, True
+
+
+@transaction.atomic
+def cancel(booking: Booking) -> Booking:
+    """Give a booking's nights back; return it as it stands now. Cancelling twice is cancelling once.
+
+    Raise ConflictError when the stay has begun.
+    """
+    booking = Booking.objects.select_for_update().get(pk=booking.pk)
+    if booking.status == BookingStatus.CANCELLED:
+        return booking
+    if booking.check_in <= today():
+        raise ConflictError("The stay has begun.")
+    booking.status = BookingStatus.CANCELLED
+    booking.save(update_fields=["status"])
+    queue.put("stays.count_nights", {"listing": booking.listing_id, "nights": -booking.nights})
+    return booking
+
+
+def today() -> datetime.date:
+    """Return the date where the listings are."""
+    return timezone.localdate()
+
+
+def _same(guest: User, wish: Wish) -> Booking | None:
+    """Return the booking that has the wish's reference; raise ConflictError when it is another's or another wish."""
+    booking = Booking.objects.filter(reference=wish.reference).first()
+    if booking is None:
+        return None
+    content = (booking.guest_id, booking.listing_id, booking.check_in, booking.check_out, booking.guests)
+    if content != (guest.pk, wish.listing_id, wish.check_in, wish.check_out, wish.guests):
+        raise ConflictError("This reference belongs to another booking.")
+    return booking
+
+
+def _check(guest: User, listing: Listing, wish: Wish) -> None:
+    nights = (wish.check_out - wish.check_in).days
+    rules = {
+        "The stay has to end after it begins.": nights >= 1,
+        f"A stay lasts at most {MAX_NIGHTS} nights.": nights <= MAX_NIGHTS,
+        "The stay cannot begin in the past.": wish.check_in >= today(),
+        f"This place holds 1 to {listing.capacity} guests.": 1 <= wish.guests <= listing.capacity,
+        "You are the host of this place.": listing.host_id != guest.pk,
+    }
+    for rule, kept in rules.items():
+        if not kept:
+            raise CannotBookError(rule)

@@ -1,0 +1,14 @@
+"""All URLs. Pages end in a slash, as Django's own do; machines' do not."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("marefia.ops.urls")),
+    path("", include("marefia.stays.urls")),
+    path("accounts/", include("marefia.accounts.urls")),
+    path("api/", include("marefia.api.urls")),
+    path("admin/", admin.site.urls),
+]
+handler404 = "marefia.ops.errors.not_found"
+handler500 = "marefia.ops.errors.failed"
