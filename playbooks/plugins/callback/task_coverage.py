@@ -37,7 +37,7 @@ class CallbackModule(CallbackBase):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         folder = os.environ.get("INFRA_COVERAGE_DIR")
-        self.disabled = not folder
+        self.disabled = not folder or not Path(folder).is_dir()
         self._out = Path(folder or "") / f"tasks-{os.getpid()}.jsonl"
         self._seen: set[str] = set()
         self._hashes: dict[str, str] = {}
