@@ -33,7 +33,11 @@ def main(arguments: list[str]) -> int:
         )
         return 2
     measured = tasks.lines(options.root, options.recordings) + shell.lines(options.root, options.recordings)
-    excepted = lines.exceptions(options.exceptions)
+    try:
+        excepted = lines.exceptions(options.exceptions)
+    except ValueError as error:
+        print(f"coverage: {error}", file=sys.stderr)
+        return 2
     return report(measured, excepted, options.recordings.with_suffix(".json"))
 
 

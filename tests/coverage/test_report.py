@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.coverage import __main__ as report
-from tests.coverage.lines import Excepted, Line, exceptions
+from tests.coverage.lines import Excepted, Line
 
 RAN = Line("shell", "scripts/a", 3, "echo ran", executed=True)
 MISSED = Line("shell", "scripts/a", 7, "    die 'disk full'", executed=False)
@@ -51,11 +51,22 @@ def test_an_exception_that_fits_two_lines_is_an_error(tmp_path: Path) -> None:
     assert verdict(tmp_path, [MISSED, twin], EXCEPTION) == 1
 
 
-def test_an_exception_without_a_reason_is_refused(tmp_path: Path) -> None:
+def test_an_exception_without_a_reason_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "shell-1.trace").touch()
     file = tmp_path / "exceptions.yml"
     file.write_text("- {path: scripts/a, anchor: die, reason: ''}\n")
-    with pytest.raises(ValueError, match="reason"):
-        exceptions(file)
+    assert report.main(["--recordings", str(tmp_path), "--exceptions", str(file)]) == 2
+    assert "needs path, anchor and reason" in capsys.readouterr().err
+
+
+def test_run_forgets_what_was_recorded_before(tmp_path: Path) -> None:
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    (recordings / "shell-1.trace").touch()
+    (tmp_path / "Makefile").write_text("test verify:\n\t@touch $@.made\n")
+    assert report.main(["--run", "--root", str(tmp_path), "--recordings", str(recordings)]) == 2
+    assert (tmp_path / "test.made").exists()
+    assert (tmp_path / "verify.made").exists()
 
 
 def test_nothing_to_measure_is_not_a_hundred_percent(tmp_path: Path) -> None:
