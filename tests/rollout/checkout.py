@@ -187,14 +187,6 @@ class Checkout:
         )
         assert deploy.status is None, f"the deploy ended before {step} was seen: {deploy.output[-3000:]}"
 
-    def await_lease_gone_or_expired(self, seconds: float = 60) -> None:
-        """Return when nobody holds the lease any more."""
-        wait_until(
-            lambda: self.read("lease").get("expires", 0) < time.clock_gettime(time.CLOCK_BOOTTIME),
-            "the lease to expire",
-            seconds,
-        )
-
     def remove(self) -> None:
         """Stop everything, by force what does not stop by itself, and remove the folder."""
         if self.root.exists():

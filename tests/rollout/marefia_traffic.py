@@ -11,7 +11,7 @@ from urllib.request import urlopen
 from tests.rollout.wire import Request, Response
 
 STYLE_SHEET = r'href="(/static/[^"]+\.[0-9a-f]{12}\.css)"'
-PASSWORD = "marefia-guest"
+PASSWORD = "marefia-demo"
 
 
 class MarefiaTraffic:
@@ -30,18 +30,18 @@ class MarefiaTraffic:
         # Nights that no earlier run has taken: anywhere in a few thousand years.
         first = date(2100, 1, 1) + timedelta(days=random.SystemRandom().randrange(2_000_000))
         for client in range(clients):
-            login = {"username": f"guest{client + 1}", "password": PASSWORD}
+            login = {"email": f"guest{client + 1}@example.org", "password": PASSWORD}
             self._tokens.append(_ask(f"{url}/api/v1/tokens", login)["token"])
             self._listings.append(listings[client]["id"])
             self._nights.append(first)
 
     def reads(self, client: int) -> Sequence[Request]:
         """Pages, a page and then its style sheet, the API, and the version."""
-        page = f"/listings/{self._listings[client]}"
+        page = f"/listings/{self._listings[client]}/"
         return (
             Request("GET", "/api/v1/listings"),
             Request("GET", "/", follow=STYLE_SHEET),
-            Request("GET", page, follow=STYLE_SHEET, label="/listings/N"),
+            Request("GET", page, follow=STYLE_SHEET, label="/listings/N/"),
             Request("GET", "/version"),
         )
 

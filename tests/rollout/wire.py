@@ -100,6 +100,8 @@ class Connection:
         """Connect. Raises LostError when nobody listens."""
         try:
             reader, writer = await asyncio.open_connection(host, port)
+        except ConnectionResetError as error:
+            raise LostError("reset") from error
         except OSError as error:
             raise LostError("refused" if isinstance(error, ConnectionRefusedError) else str(error)) from error
         return cls(reader, writer, asyncio.get_running_loop().time())
