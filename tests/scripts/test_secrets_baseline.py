@@ -25,7 +25,8 @@ def test_a_planted_secret_is_found(tmp_path: Path) -> None:
     baseline.write_bytes(BASELINE.read_bytes())
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     hook = Path(sys.executable).with_name("detect-secrets-hook")
-    command = [hook, "--baseline", baseline, planted]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [hook, "--baseline", baseline, planted], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert found.returncode == 1
     assert "AWS Access Key" in found.stdout
