@@ -1,0 +1,67 @@
+# Every target is thin: what it does stands in scripts/ and playbooks/, where it can be tested.
+ENV ?= dev
+VENV ?= .venv
+PYTHON ?= python3
+ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
+RELEASES ?= $(CURDIR)/.run/releases
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY
+MAKEFLAGS += --no-print-directory
+python = $(VENV)/bin/python
+.DEFAULT_GOAL := help
+.PHONY: help up down test verify remote lint build releases scan migrations pipeline deploy rollback status history smoke coverage chaos bench lock
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
+
+## For anyone
+up:  ## run the service on this machine, ready to click through (PORT=8000)
+	@scripts/up
+down:  ## stop it and keep its data (PURGE=1: delete it)
+	@scripts/down
+test:  ## what needs no server, under 3 minutes (T=tests/app narrows it)
+	@scripts/check test
+verify:  ## everything, with real parts (REQUIRE=all: none may be missing)
+	@scripts/check verify
+
+## For a change
+lint:  ## every linter
+	@scripts/venv dev
+	@scripts/lint
+build:  ## the bundle of this commit
+	@scripts/venv ops
+	@$(python) scripts/release.py build
+scan:  ## secrets, unpinned requirements, corrupt bundles
+	@scripts/venv dev
+	@scripts/scan
+migrations:  ## missing or conflicting migrations, and those that the running release could not live with
+	@scripts/venv dev
+	@scripts/migrations
+pipeline:  ## all stages in order (DEPLOY=1: to the end)
+	@scripts/pipeline
+remote:  ## a bare repository that runs the pipeline on push
+	@scripts/remote
+
+## For a release (ENV=dev, DRY_RUN=1)
+deploy:  ## roll this commit out (VERSION=: a kept release)
+	@scripts/deploy
+rollback:  ## back to the previous release (VERSION=: to that one)
+	@scripts/play rollback
+status:  ## what runs, and whether it is well
+	@scripts/play status
+history:  ## every rollout: who, what, how long, how it ended
+	@scripts/play history
+smoke:  ## ask the running release everything
+	@scripts/play smoke
+releases:  ## those that are kept
+	@scripts/venv ops
+	@$(python) scripts/release.py list
+
+## The proof
+coverage:  ## the share of playbooks and scripts that tests executed
+	@scripts/check coverage
+chaos:  ## the whole matrix of faults under load
+	@scripts/check chaos
+bench:  ## figures, side by side, into docs/benchmarks.md
+	@scripts/check bench
+lock:  ## resolve requirements/*.in anew, with hashes
+	@scripts/lock

@@ -1,0 +1,68 @@
+"""Shows a person what a playbook does: a line as each task begins, its result and seconds, one line why it failed."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = r"""
+name: rollout_progress
+type: stdout
+short_description: One line a task, for people
+description:
+  - Prints what a task does when it begins, and its result and seconds when it ended.
+  - Tasks of Ansible's own that only steer (includes, facts) are left out unless C(-v) is given.
+"""
+
+STEERING = {"ansible.builtin.include_tasks", "ansible.builtin.include_role", "ansible.builtin.set_fact", "ansible.builtin.fail"}
+WIDTH = 52
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "rollout_progress"
+
+    def __init__(self):
+        super().__init__()
+        self._began = 0.0
+        self._waited = False
+
+    def v2_playbook_on_task_start(self, task, is_conditional):
+        self._began = time.monotonic()
+        self._waited = False
+
+    def v2_runner_retry(self, result):
+        if not self._waited:
+            self._waited = True
+            self._display.display(f"  waiting: {result._result.get('msg', '')}")
+
+    def v2_runner_on_ok(self, result):
+        report = result._result.get("report")
+        if report is not None:
+            for line in report:
+                self._display.display(line)
+        elif result._task.action not in STEERING or self._display.verbosity:
+            self._line(result, result._result.get("msg", ""))
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        message = str(result._result.get("msg", "failed"))
+        if result._task.action == "ansible.builtin.fail":
+            self._display.error(message, wrap_text=False)
+        elif result._result.get("final"):
+            self._display.error(message, wrap_text=False)
+        else:
+            self._line(result, "FAILED")
+        if self._display.verbosity:
+            self._display.display(str(result._result.get("exception", "")))
+
+    def v2_runner_on_unreachable(self, result):
+        self._display.error(f"{result._host.get_name()} cannot be reached: {result._result.get('msg', '')}", wrap_text=False)
+
+    def _line(self, result, words):
+        host = result._host.get_name()
+        name = result._task.get_name().removeprefix("rollout : ")
+        where = "" if host == "localhost" else f"{host}: "
+        seconds = time.monotonic() - self._began
+        self._display.display(f"  {where}{name:<{WIDTH}} {seconds:5.1f} s  {words}")

@@ -1,0 +1,317 @@
+"""The service manager of the process engine: circus owns the sockets, slots come and go behind them.
+
+circusd runs from a virtual environment of its own beside the environment's data, so neither a release nor the
+checkout that deployed it can pull it away.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from circus.client import CircusClient
+from circus.exc import CallError
+
+from . import launch  # noqa: F401  # so that Ansible sends it along
+from .errors import RolloutError
+from .files import read_json, sha256, write_atomically, write_json
+from .place import SLOTS, Place
+from .service import WEB
+
+STOP_SECONDS = 30
+OPTIONS: dict[str, Any] = {
+    "numprocesses": 1,
+    "copy_env": False,
+    "graceful_timeout": STOP_SECONDS,
+    "max_retry": -1,
+    "respawn": True,
+}
+LONGEST_SOCKET_PATH = 100  # Linux allows 107 bytes
+
+
+class Manager:
+    """circusd of one environment on this host.
+
+    :param act: entered for each command that changes something, and only while it is sent (a lease's `act`).
+    """
+
+    def __init__(self, place: Place, act: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        self._place = place
+        self._act = act
+        self._run = place.root / "run"
+        self._control = self._run / "circus.sock"
+
+    @property
+    def port(self) -> int:
+        """The port that the running circusd holds, 0 when none runs."""
+        return int(read_json(self._run / "port.json")["port"]) if self.running else 0
+
+    @property
+    def running(self) -> bool:
+        return self._control.exists() and self._answers()
+
+    def private(self, slot: str) -> Path:
+        """The socket on which one slot alone answers."""
+        return self._run / f"{slot}.sock"
+
+    def start(self, port: int) -> bool:
+        """Start circusd unless it runs, with the sockets that it will own. Returns whether it had to be started.
+
+        :param port: the service's port on 127.0.0.1.
+        """
+        if self.running:
+            if self.port != port:
+                raise RolloutError(
+                    f"the service runs on port {self.port}, not {port}",
+                    "run `make down` first to change the port",
+                )
+            return False
+        require_free(port)
+        if len(str(self._run / "circus.sock")) > LONGEST_SOCKET_PATH:
+            raise RolloutError(
+                f"{self._run} is too long a path for a Unix socket", "set ROLLOUT_ROOT to a shorter one"
+            )
+        for folder in (self._run, self._place.root / "log"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for path in self._run.glob("*.sock"):
+            path.unlink()
+        write_atomically(self._run / "circus.ini", self._configuration(port))
+        write_json(self._run / "port.json", {"port": port})
+        subprocess.run(
+            [
+                self._manager / "bin/circusd",
+                "--daemon",
+                "--pidfile",
+                self._run / "circus.pid",
+                "--log-output",
+                self._place.root / "log/circus.log",
+                self._run / "circus.ini",
+            ],
+            cwd=self._place.root,
+            check=True,
+            capture_output=True,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        )
+        end = time.monotonic() + 30
+        while not self.running:
+            if time.monotonic() > end:
+                raise RolloutError(
+                    "the service manager did not start", f"look at {self._place.root}/log/circus.log"
+                )
+            time.sleep(0.05)
+        return True
+
+    def end(self) -> None:
+        """Stop every process, then circusd itself, and wait until it is gone."""
+        if not self.running:
+            return
+        pid = int((self._run / "circus.pid").read_text())
+        self._call("quit", waiting=True)
+        end = time.monotonic() + 2 * STOP_SECONDS
+        while Path(f"/proc/{pid}").exists() and "circus" in Path(f"/proc/{pid}/cmdline").read_text():
+            if time.monotonic() > end:
+                raise RolloutError(
+                    f"the service manager (process {pid}) does not end", f"end it: kill -9 {pid}"
+                )
+            time.sleep(0.05)
+        self._control.unlink(missing_ok=True)
+
+    def begin(self, slot: str, processes: Iterable[str]) -> None:
+        """Start processes of a slot; what runs already stays as it is."""
+        for process in processes:
+            name = f"{process}-{slot}"
+            status = self._watchers().get(name, "")
+            if status == "stopping":
+                self._await(name, "stopped")
+            if status != "active":
+                with self._act():
+                    shutil.rmtree(self._run / name, ignore_errors=True)  # with the ready file of another time
+            if not status:
+                log = OPTIONS | {"stdout_stream": self._log(name)}
+                self._change("add", name=name, cmd=self._command(slot, process), options=log)
+            self._change("start", name=name)
+
+    def stop(self, slot: str, processes: Iterable[str] | None = None) -> list[str]:
+        """Stop processes of a slot gracefully (all of them by default), wait until they are gone, forget them.
+
+        :returns: the names of those that were there.
+        """
+        known = self._watchers()
+        wanted = (
+            {f"{process}-{slot}" for process in processes}
+            if processes is not None
+            else {name for name in known if name.endswith(f"-{slot}")}
+        )
+        names = wanted & known.keys()
+        for name in sorted(names):
+            self._change("stop", name=name)
+            self._await(name, "stopped")
+            if name != f"{WEB}-{slot}":
+                self._change("rm", name=name)
+                self._await(name, "")
+        return sorted(names)
+
+    def _await(self, name: str, status: str) -> None:
+        """Wait until a watcher has a status; "" is that of one which circus does not know."""
+        end = time.monotonic() + 2 * STOP_SECONDS
+        while (now := self._watchers().get(name, "")) != status:
+            if time.monotonic() > end:
+                raise RolloutError(f"{name} stays {now}", f"look at {self._place.root}/log")
+            time.sleep(0.1)
+
+    def active(self, slot: str) -> set[str]:
+        """The processes of a slot that are meant to run."""
+        return {
+            name.removesuffix(f"-{slot}")
+            for name, status in self._watchers().items()
+            if name.endswith(f"-{slot}") and status == "active"
+        }
+
+    def pid(self, slot: str, process: str) -> int:
+        """The process id of a running process, 0 while there is none."""
+        pids = self._call("list", name=f"{process}-{slot}").get("pids", [])
+        return int(pids[0]) if pids else 0
+
+    def restart(self, slot: str, process: str) -> None:
+        """Stop a process gracefully and start it again."""
+        self.stop(slot, [process])
+        self.begin(slot, [process])
+
+    def _watchers(self) -> dict[str, str]:
+        return dict(self._call("status").get("statuses", {}))
+
+    def _answers(self) -> bool:
+        try:
+            return self._client(5).send_message("status")["status"] == "ok"
+        except CallError:
+            return False
+
+    def _client(self, timeout: float) -> CircusClient:
+        return CircusClient(endpoint=f"ipc://{self._control}", timeout=timeout)
+
+    def _change(self, command: str, **properties: Any) -> None:
+        """Send a command that changes something; while circus is busy with another one, send it again."""
+        end = time.monotonic() + 2 * STOP_SECONDS
+        while True:
+            with self._act():
+                answer = self._call(command, **properties)
+            if answer.get("status") != "error":
+                return
+            if "already running" not in answer.get("reason", "") or time.monotonic() > end:
+                raise RolloutError(
+                    f"the service manager refused {command} {properties['name']}: {answer.get('reason')}",
+                    f"look at {self._place.root}/log/circus.log",
+                )
+            time.sleep(0.05)
+
+    def _call(self, command: str, **properties: Any) -> dict[str, Any]:
+        client = self._client(2 * STOP_SECONDS)
+        try:
+            answer: dict[str, Any] = client.send_message(command, **properties)
+        except CallError as error:
+            raise RolloutError(
+                f"the service manager does not answer {command}: {error}",
+                f"look at {self._place.root}/log/circus.log",
+            ) from error
+        finally:
+            client.stop()
+        return answer
+
+    def _command(self, slot: str, process: str) -> str:
+        python, launch = self._manager / "bin/python", self._manager / "launch.py"
+        return (
+            f"{python} {launch} {self._place.root} {slot} {process} "
+            + (f"$(circus.sockets.public) $(circus.sockets.{slot})" if process == WEB else "0 0")
+        )
+
+    @property
+    def _manager(self) -> Path:
+        return self._place.root / "manager"
+
+    def install(self, lock: Path) -> None:
+        """Make circusd's own virtual environment unless it is there or circusd runs.
+
+        :param lock: the hashed requirements that it is made from.
+        """
+        if self.running:
+            return
+        done = self._manager / f".{sha256(lock)[:16]}"
+        if not done.exists():
+            shutil.rmtree(self._manager, ignore_errors=True)
+            base = str(
+                Path(sys.base_exec_prefix)
+                / "bin"
+                / f"python{sys.version_info.major}.{sys.version_info.minor}"
+            )
+            for command in (
+                ["venv", "--python", base, str(self._manager)],
+                [
+                    "pip",
+                    "install",
+                    "--python",
+                    str(self._manager / "bin/python"),
+                    "--require-hashes",
+                    "--requirement",
+                    str(lock),
+                ],
+            ):
+                done_now = subprocess.run(
+                    [str(Path(sys.prefix) / "bin/uv"), *command, "--quiet", "--no-config"],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                if done_now.returncode:
+                    raise RolloutError(
+                        f"the service manager cannot be installed: {done_now.stderr.strip().splitlines()[-1:]}",
+                        "check the network and run the command again",
+                    )
+            done.touch()
+        source = pkgutil.get_data(__package__, "launch.py") or b""
+        write_atomically(self._manager / "launch.py", source.decode())
+
+    def _configuration(self, port: int) -> str:
+        """Sockets, and the two watchers that use them: circus cannot be told of such later."""
+        parts = [
+            f"[circus]\nendpoint = ipc://{self._control}\npubsub_endpoint = ipc://{self._run}/circus-events.sock\n"
+            "statsd = False\ncheck_delay = 0.5\numask = 077\n",
+            f"[socket:public]\nhost = 127.0.0.1\nport = {port}\nbacklog = 2048\n",
+        ]
+        for slot in SLOTS:
+            stream = "".join(f"stdout_stream.{key} = {value}\n" for key, value in self._log(f"{WEB}-{slot}").items())
+            options = "".join(f"{key} = {value}\n" for key, value in OPTIONS.items())
+            parts += [
+                f"[socket:{slot}]\npath = {self.private(slot)}\numask = 63\n",
+                f"[watcher:{WEB}-{slot}]\ncmd = {self._command(slot, WEB)}\nuse_sockets = True\nautostart = False\n"
+                f"{options}{stream}",
+            ]
+        return "\n".join(parts)
+
+    def _log(self, name: str) -> dict[str, Any]:
+        return {
+            "class": "FileStream",
+            "filename": str(self._place.root / "log" / f"{name}.log"),
+            "max_bytes": 10_000_000,
+            "backup_count": 3,
+        }
+
+
+def require_free(port: int) -> None:
+    """Fail when something else listens on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise RolloutError(
+                f"port {port} cannot be used: {error.strerror}",
+                "stop what listens there, or choose another one: make up PORT=8001",
+            ) from error

@@ -1,0 +1,152 @@
+"""The schema's side of a rollout: judge the migrations, copy the database, apply them."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import RolloutError
+from .files import locked, write_atomically, write_json
+from .place import Place
+
+if TYPE_CHECKING:
+    from ansible.module_utils import migration_judge  # noqa: F401  # Ansible sends along what it sees imported
+
+BACKUPS_KEPT = 3
+JUDGE = "migration_judge.py"
+
+
+def judge_script(place: Place) -> Path:
+    """Put the judge's own text into a file: it runs in the release's Python, which knows nothing of Ansible."""
+    script = place.root / "run" / JUDGE
+    script.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(script, (pkgutil.get_data("ansible.module_utils", JUDGE) or b"").decode())
+    return script
+
+
+def in_release(
+    place: Place, version: str, command: list[str], told: dict[str, str], seconds: float, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as the release would: its folder, its Python, its settings."""
+    environment = place.environment(version, told, told["ENVIRONMENT"])
+    for folder in (environment["RUN_DIR"], environment["DATA_DIR"]):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    try:
+        return subprocess.run(
+            command,
+            cwd=place.release(version) / "app",
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            **options,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise RolloutError(
+            f"`{' '.join(command)[:80]}` of {version} did not end in {seconds:.0f} s",
+            "mend what it waits for and deploy again",
+        ) from error
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line of complaint of a command that failed."""
+    lines = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
+    return lines[-1].strip()
+
+
+def judge(place: Place, script: Path, told: dict[str, str], *, rollback: bool) -> dict[str, Any]:
+    """Ask whether the release that serves (or, rolling back, the one to come) can live with the schema to come.
+
+    :returns: {"pending": [...], "overridden": [...]}
+    :raises RolloutError: it cannot, or a migration is missing or conflicting; the text says which and the way out.
+    """
+    rollout = place.rollout or {}
+    new, running = rollout["version"], (place.current or {}).get("version")
+    if rollback and not running:
+        raise RolloutError("nothing runs here, so there is nothing to roll back from", "run `make deploy`")
+    reader, needy = (running, new) if rollback else (new, running)
+    arguments = ["judge"]
+    if needy:
+        needs = _ask(place, script, needy, ["needs"], told)
+        file = place.release(needy) / "needs.json"
+        write_json(file, needs)
+        arguments += ["--needs", str(file)]
+    verdict = _ask(place, script, reader, [*arguments, *(["--rollback"] if rollback else [])], told)
+    problems = [*verdict.get("conflicts", []), *verdict.get("model_changes", []), *verdict.get("refused", [])]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise RolloutError(_line(problems[0]) + more)
+    return {
+        "pending": verdict.get("pending", []),
+        "overridden": [_line(each) for each in verdict.get("overridden", [])],
+    }
+
+
+def _line(problem: Any) -> str:
+    return str(problem["line"]) if isinstance(problem, dict) else str(problem)
+
+
+def _ask(
+    place: Place, script: Path, version: str, arguments: list[str], told: dict[str, str]
+) -> dict[str, Any]:
+    done = in_release(place, version, ["python", str(script), *arguments], told, seconds=120)
+    if done.returncode:
+        raise RolloutError(
+            f"the migrations of {version} cannot be judged: {last_words(done)}", "mend that and deploy again"
+        )
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def back_up(place: Place, version: str, number: int) -> list[str]:
+    """Copy every SQLite file of the service's state before it is migrated; older copies are pruned by count."""
+    made = []
+    folder = place.root / "backups"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name in place.service(version).state:
+        source = place.root / "data" / name
+        if not source.exists():
+            continue
+        target = folder / f"{number:06}-{name}"
+        partial = folder / f".{target.name}"
+        partial.unlink(missing_ok=True)
+        with sqlite3.connect(source, timeout=60) as database:
+            database.execute("VACUUM INTO ?", (str(partial),))
+        database.close()
+        partial.rename(target)
+        made.append(target.name)
+        for old in sorted(folder.glob(f"*-{name}"))[:-BACKUPS_KEPT]:
+            old.unlink()
+    return made
+
+
+def migrate(place: Place, told: dict[str, str], seconds: float) -> float:
+    """Apply the pending migrations, alone in the environment. Returns the seconds it took.
+
+    The command inherits the lock, so that it is held as long as the command lives, whoever kills its parent.
+    """
+    version = (place.rollout or {})["version"]
+    begin = time.monotonic()
+    with locked(place.root / "migrate.lock", seconds, "a migration that still runs") as lock:
+        done = in_release(
+            place, version, ["/bin/sh", "-c", place.service(version).migrate], told, seconds, pass_fds=(lock,)
+        )
+    if done.returncode:
+        raise RolloutError(
+            f"the migration failed and was undone by its transaction: {last_words(done)}",
+            "mend the migration and deploy again",
+        )
+    return time.monotonic() - begin
+
+
+def load_demo(place: Place, told: dict[str, str], seconds: float) -> None:
+    """Load the service's demo data, if it has any."""
+    version = (place.rollout or {})["version"]
+    command = place.service(version).demo
+    if command and (done := in_release(place, version, ["/bin/sh", "-c", command], told, seconds)).returncode:
+        raise RolloutError(f"the demo data could not be loaded: {last_words(done)}", "mend the demo command and deploy again")

@@ -1,0 +1,52 @@
+"""Starts one process of what a slot's files say; the service manager runs this file by itself.
+
+    launch.py ROOT SLOT PROCESS PUBLIC_FD PRIVATE_FD
+
+Sockets are handed over as systemd does (LISTEN_FDS, from descriptor 3 on), so that a service is started by the
+same command on either engine: the slot's private socket, and the public one unless the slot is only being proved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    root, slot, process = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    public, private = (int(number) for number in sys.argv[4:6])
+    folder = root / "slots" / slot
+    placed = json.loads((folder / "slot.json").read_text())
+    lines = (folder / "env").read_text().splitlines()
+    environment = dict(line.partition("=")[::2] for line in lines)
+    run = root / "run" / f"{process}-{slot}"
+    shutil.rmtree(run, ignore_errors=True)
+    run.mkdir(parents=True)
+    environment |= {"RUN_DIR": str(run), "READY_FILE": str(run / "ready")}
+    os.dup2(1, 2)  # one log per process
+    if process == "web":
+        hand_over([private] if placed["private_only"] else [public, private], environment)
+    else:
+        hand_over([], environment)
+    os.chdir(root / "releases" / placed["version"] / "app")
+    argv = placed["processes"][process]
+    os.execvpe(argv[0], argv, environment)  # noqa: S606  # its own words, no shell
+
+
+def hand_over(sockets: list[int], environment: dict[str, str]) -> None:
+    """Make `sockets` descriptors 3, 4 and so on, and close every other."""
+    high = [os.dup(number) for number in sockets]
+    spare = [os.dup2(number, 100 + place) for place, number in enumerate(high)]
+    os.closerange(3, 100)
+    for place, number in enumerate(spare):
+        os.dup2(number, 3 + place, inheritable=True)
+    os.closerange(100, 100 + len(spare) + 1)
+    if sockets:
+        environment |= {"LISTEN_FDS": str(len(sockets)), "LISTEN_PID": str(os.getpid())}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""The process engine: a release's processes in one of two slots under circus, on this machine."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import probe
+from .circusd import Manager, require_free
+from .errors import RolloutError
+from .files import env_text, write_atomically, write_json
+from .lease import Lease
+from .place import Place
+from .service import WEB, Service
+
+STARTS_ALLOWED = 3
+SLOWEST_SECONDS = 5.0
+PROBE_EVERY_SECONDS = 0.1
+
+
+class ProcessEngine:
+    """One act of a rollout at a time; what it needs to know stands in the environment's folder."""
+
+    def __init__(self, place: Place, lease: Lease, ready_seconds: float) -> None:
+        self._place = place
+        self._act = lease.act
+        self._manager = Manager(place, lease.act)
+        self._ready_seconds = ready_seconds
+
+    def possible(self, port: int) -> str:
+        """Preflight: the port is ours or free."""
+        if self._manager.running:
+            if self._manager.port != port:
+                raise RolloutError(
+                    f"the service runs on port {self._manager.port}, not {port}",
+                    "run `make down` first to change the port",
+                )
+            return "the service manager runs"
+        require_free(port)
+        return f"port {port} is free"
+
+    def prove(self, port: int, lock: Path, settings: dict[str, str], digest: str, environment: str) -> str:
+        """Boot the new release in the idle slot, on its private socket only, and ask it everything."""
+        rollout, slot = self._rollout(), self._place.idle
+        service = self._place.service(rollout["version"])
+        self._manager.install(lock)
+        with self._act():
+            self._manager.start(port)
+        self._manager.stop(slot)
+        self._put(slot, rollout["version"], settings, digest, environment, private_only=True)
+        self._manager.begin(slot, [WEB])
+        self._await_ready(slot, service, WEB)
+        answer = self._ask_everything(slot, service, rollout["version"])
+        self._manager.stop(slot)
+        return answer
+
+    def switch(self, settings: dict[str, str], digest: str, environment: str) -> str:
+        """Start the new slot on the public socket, then drain the old one."""
+        rollout, new, old = self._rollout(), self._place.idle, self._place.serving
+        service = self._place.service(rollout["version"])
+        self._share_static(rollout["version"])
+        self._put(new, rollout["version"], settings, digest, environment, private_only=False)
+        for process in _web_first(service):
+            self._manager.begin(new, [process])
+        for process in _web_first(service):
+            self._await_ready(new, service, process)
+        if old:
+            self._drain(old)
+        return f"{new} serves" + (f", {old} is drained" if old else "")
+
+    def verify(self, port: int, seconds: float) -> str:
+        """Watch the running version: every answer right and quick, no process restarted."""
+        rollout, slot = self._rollout(), self._place.idle
+        service = self._place.service(rollout["version"])
+        before = self._pids(slot, service)
+        self._ask_everything(slot, service, rollout["version"])
+        slowest, asked, end = 0.0, 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            answer = probe.get(("127.0.0.1", port), service.health.ready, service.health.host)
+            slowest, asked = max(slowest, answer.seconds), asked + 1
+            if answer.status != 200 or answer.seconds > SLOWEST_SECONDS:
+                raise RolloutError(
+                    f"{service.health.ready} answered {answer} after {answer.seconds:.1f} s while watched",
+                    f"look at {self._place.root}/log",
+                )
+            time.sleep(PROBE_EVERY_SECONDS)
+        for process, pid in self._pids(slot, service).items():
+            if pid != before[process] or not pid:
+                raise self._dead(slot, process)
+        return f"{asked} answers in {seconds:.0f} s, slowest {slowest * 1000:.0f} ms"
+
+    def undo(self) -> str:
+        """Make the slot serve that served before, whatever has been done meanwhile, and empty the other one."""
+        old, new = self._place.serving, self._place.idle
+        if not self._manager.running:
+            return "nothing runs"
+        if not old:
+            self._manager.end()
+            return "stopped: nothing served before"
+        version = self._place.slot(old)["version"]
+        service = self._place.service(version)
+        for process in _web_first(service):
+            self._manager.begin(old, [process])
+        for process in _web_first(service):
+            self._await_ready(old, service, process)
+        self._drain(new)
+        return f"{version} serves from {old}"
+
+    def _rollout(self) -> dict[str, Any]:
+        rollout = self._place.rollout
+        if not rollout:
+            raise RolloutError("no rollout is under way here", "run `make deploy`")
+        return rollout
+
+    def _put(
+        self,
+        slot: str,
+        version: str,
+        settings: dict[str, str],
+        digest: str,
+        environment: str,
+        *,
+        private_only: bool,
+    ) -> None:
+        """Write what an idle slot is to run."""
+        service, folder = self._place.service(version), self._place.root / "slots" / slot
+        with self._act():
+            folder.mkdir(parents=True, exist_ok=True)
+            (self._place.root / "data").mkdir(exist_ok=True)
+            told = self._place.environment(version, settings, environment)
+            write_atomically(folder / "env", env_text(told), 0o600)
+            write_json(
+                folder / "slot.json",
+                {
+                    "version": version,
+                    "settings": digest,
+                    "private_only": private_only,
+                    "processes": {name: service.argv(name) for name in service.processes},
+                },
+            )
+
+    def _share_static(self, version: str) -> None:
+        """Add the release's files to those that both slots serve; hashed names never change their content."""
+        source, shared = self._place.release(version) / "static", self._place.root / "static"
+        with self._act():
+            shutil.copytree(
+                source, shared, dirs_exist_ok=True, ignore=shutil.ignore_patterns("staticfiles.json")
+            )
+
+    def _drain(self, slot: str) -> None:
+        """Stop a slot: first what takes work from queues, then the web."""
+        active = self._manager.active(slot)
+        self._manager.stop(slot, active - {WEB})
+        self._manager.stop(slot)
+
+    def _pids(self, slot: str, service: Service) -> dict[str, int]:
+        return {process: self._manager.pid(slot, process) for process in service.processes}
+
+    def _ask_everything(self, slot: str, service: Service, version: str) -> str:
+        private, health = self._manager.private(slot), service.health
+        for path in health.smoke:
+            answer = probe.get(private, path, health.host)
+            if answer.status != 200:
+                raise RolloutError(
+                    f"{path} of {version} answered {answer}",
+                    f"look at {self._place.root}/log/{WEB}-{slot}.log",
+                )
+        if health.version and (running := probe.version(private, health.version, health.host)) != version:
+            raise RolloutError(
+                f"{health.version} says {running}, not {version}", "the release has to report RELEASE_VERSION"
+            )
+        return f"{len(health.smoke)} paths answered 200"
+
+    def _await_ready(self, slot: str, service: Service, process: str) -> None:
+        """Wait until a process says that it is ready; fail early when it keeps dying."""
+        ready = self._readiness(slot, service, process)
+        seen: set[int] = set()
+        end = time.monotonic() + self._ready_seconds
+        while answer := ready():
+            seen.add(self._manager.pid(slot, process))
+            if len(seen - {0}) >= STARTS_ALLOWED:
+                raise self._dead(slot, process)
+            if time.monotonic() > end:
+                raise RolloutError(
+                    f"{process} in slot {slot} was not ready in {self._ready_seconds:.0f} s: {answer}",
+                    f"look at {self._place.root}/log/{process}-{slot}.log",
+                )
+            time.sleep(PROBE_EVERY_SECONDS)
+
+    def _readiness(self, slot: str, service: Service, process: str) -> Callable[[], str]:
+        """A question to ask until its answer is empty; anything else says what is still missing."""
+        if process == WEB:
+            private, health = self._manager.private(slot), service.health
+
+            def web() -> str:
+                answer = probe.get(private, health.ready, health.host)
+                return "" if answer.status == 200 else f"{health.ready} answered {answer}"
+
+            return web
+        if service.processes[process].ready_file:
+            file = self._place.root / "run" / f"{process}-{slot}" / "ready"
+            return lambda: "" if file.exists() else f"{file} is not there"
+        since, first = time.monotonic(), self._manager.pid(slot, process)
+        return lambda: (
+            ""
+            if time.monotonic() - since > 2 and self._manager.pid(slot, process) == first
+            else "it does not stay up"
+        )
+
+    def _dead(self, slot: str, process: str) -> RolloutError:
+        log = self._place.root / "log" / f"{process}-{slot}.log"
+        words = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
+        return RolloutError(
+            f"{process} in slot {slot} dies: {words[0][:300] if words else 'without a word'}",
+            f"look at {log}",
+        )
+
+
+def _web_first(service: Service) -> list[str]:
+    return sorted(service.processes, key=lambda process: process != WEB)

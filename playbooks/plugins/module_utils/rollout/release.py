@@ -1,0 +1,69 @@
+"""Preflight of a release on a host: unpacked, installable, its settings complete. Nothing that a user could notice."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+from pathlib import Path
+
+from . import bundle
+from .database import in_release, last_words
+from .errors import RolloutError
+from .files import env_text, read_env, write_atomically
+from .place import Place
+
+UNPACKED_TIMES_BUNDLE = 5
+SPARE_BYTES = 100_000_000
+
+
+def fit_for(version: str, environment: str) -> None:
+    """A release of uncommitted changes goes to dev only."""
+    if "-dirty-" in version and environment != "dev":
+        raise RolloutError(f"{version} holds uncommitted changes and may be rolled out to dev only",
+                           "commit them, then `make build` and deploy that")
+
+
+def make_secrets(place: Place, names: list[str]) -> None:
+    """Invent the secrets of an environment that nobody else knows (dev); those that are there stay."""
+    file = place.root / "secrets.env"
+    known = read_env(file) if file.exists() else {}
+    missing = [name for name in names if name not in known]
+    if missing:
+        write_atomically(file, env_text(known | {name: secrets.token_urlsafe(48) for name in missing}), 0o600)
+
+
+def digest_of(settings: dict[str, str]) -> str:
+    """What identifies a set of settings without telling them."""
+    return hashlib.sha256(env_text(settings).encode()).hexdigest()[:16]
+
+
+def settings_file(place: Place, version: str, given: Path, kind: str) -> Path:
+    """A deploy takes the environment's settings; a rollback those with which the release served last."""
+    kept = place.release(version) / "settings.env"
+    return kept if kind == "rollback" and kept.exists() else given
+
+
+def unpack(place: Place, store: Path, name: str, version: str) -> bool:
+    """Have the release unpacked here. Returns whether that had to be done."""
+    into = place.release(version)
+    if into.exists():
+        return False
+    source = bundle.path_of(store, name, version)
+    bundle.verify(source)
+    into.parent.mkdir(parents=True, exist_ok=True)
+    needed = source.stat().st_size * UNPACKED_TIMES_BUNDLE + SPARE_BYTES
+    free = shutil.disk_usage(into.parent).free
+    if free < needed:
+        raise RolloutError(f"{into.parent} has {free // 10**6} MB free, the release needs {needed // 10**6}",
+                           "free space on that disk and run the command again")
+    bundle.unpack(source, into)
+    return True
+
+
+def check(place: Place, version: str, told: dict[str, str]) -> None:
+    """Run the service's own check with the settings that it is going to get."""
+    command = place.service(version).check
+    done = in_release(place, version, ["/bin/sh", "-c", command], told, seconds=120)
+    if done.returncode:
+        raise RolloutError(f"the check of {version} failed: {last_words(done)}", "mend the settings or the release and deploy again")

@@ -1,0 +1,84 @@
+#!/usr/bin/python
+"""Ansible module: the schema's side of a rollout."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rollout_database
+short_description: Judge or apply the migrations of a rollout
+description:
+  - With O(state=judged), refuses a migration which the release that goes on serving could not live with.
+  - With O(state=migrated), copies the database when there is something to migrate, then migrates under a lock.
+options:
+  root: {description: The environment's folder, type: path, required: true}
+  number: {description: The fencing number of the lease, type: int, required: true}
+  lease_seconds: {description: Seconds until the lease expires unless renewed, type: float, default: 30}
+  step: {description: The step that this belongs to, type: str}
+  state: {description: What to do, choices: [judged, migrated], required: true}
+  environment: {description: dev, staging or production, type: str, required: true}
+  settings: {description: The settings file that the release is to serve with, type: path, required: true}
+  demo: {description: Load demo data into an environment that never served, type: bool, default: false}
+  seconds: {description: The longest that a migration may take, type: float, default: 600}
+author: [The maintainers (@maintainers)]
+"""
+
+EXAMPLES = r"""
+- rollout_database: {state: judged, root: /srv/shop, number: 7, environment: dev, settings: dev.env}
+"""
+
+RETURN = r"""
+pending: {description: The migrations that are to be applied, type: list, returned: when judged}
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.rollout import act, database
+
+
+def judge(place, lease, rollout, told):
+    with lease.act():
+        script = database.judge_script(place)
+    verdict = database.judge(place, script, told, rollback=rollout["kind"] == "rollback")
+    pending = verdict["pending"] if rollout["kind"] == "deploy" else []
+    with lease.act():
+        place.note(migrations=pending)
+    words = f"{len(pending)} to apply" if pending else "no migration"
+    return {"changed": False, "pending": pending, "msg": "; ".join([words, *verdict["overridden"]])}
+
+
+def migrate(place, lease, rollout, told, demo, seconds):
+    did = []
+    if rollout["migrations"]:
+        copies = database.back_up(place, rollout["version"], rollout["number"])
+        with lease.act():
+            pass  # the last look at the number before the schema changes
+        took = database.migrate(place, told, seconds)
+        did.append(f"{len(rollout['migrations'])} applied in {took:.1f} s, copied before: {', '.join(copies) or 'nothing'}")
+    if demo and not place.current:
+        database.load_demo(place, told, seconds)
+        did.append("demo data loaded")
+    return {"changed": bool(did), "msg": "; ".join(did) or "nothing to migrate"}
+
+
+def work(place, lease, parameters):
+    told = place.settings(Path(parameters["settings"])) | {"ENVIRONMENT": parameters["environment"]}
+    if parameters["state"] == "judged":
+        return judge(place, lease, place.rollout, told)
+    return migrate(place, lease, place.rollout, told, parameters["demo"], parameters["seconds"])
+
+
+def main():
+    act.run(
+        {
+            "state": {"choices": ["judged", "migrated"], "required": True},
+            "environment": {"type": "str", "required": True},
+            "settings": {"type": "path", "required": True},
+            "demo": {"type": "bool", "default": False},
+            "seconds": {"type": "float", "default": 600.0},
+        },
+        work,
+    )
+
+
+if __name__ == "__main__":
+    main()

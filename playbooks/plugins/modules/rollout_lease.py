@@ -1,0 +1,111 @@
+#!/usr/bin/python
+"""Ansible module: take and give back the lease of an environment."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rollout_lease
+short_description: One rollout at a time in an environment
+description:
+  - Takes the lease, with a fencing number, and writes down what the rollout is about to do.
+  - A lease whose owner died is taken over once it has expired, and only then; what he left is reported as C(killed).
+  - Gives it back with O(state=free).
+options:
+  root: {description: The environment's folder, type: path, required: true}
+  state: {description: Whether to hold it or not, choices: [held, free], default: held}
+  number: {description: The fencing number, to give it back, type: int}
+  owner: {description: Who rolls out, type: str}
+  lease_seconds: {description: Seconds until it expires unless renewed, type: float, default: 30}
+  kind: {description: What is under way, choices: [deploy, rollback, down], default: deploy}
+  version: {description: The release to come; for a rollback empty means the previous one, type: str}
+author: [The maintainers (@maintainers)]
+"""
+
+EXAMPLES = r"""
+- rollout_lease: {root: /srv/shop, owner: abebe, version: 20261123-052500-0123456789ab}
+  register: rollout_lease
+"""
+
+RETURN = r"""
+number: {description: The fencing number, type: int, returned: when held}
+version: {description: The release to come, type: str, returned: when held}
+killed: {description: The rollout that a dead owner left unfinished, type: dict, returned: when there was one}
+"""
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.rollout.errors import RolloutError
+from ansible.module_utils.rollout.lease import Lease, LeaseHeld
+from ansible.module_utils.rollout.place import Place
+
+
+def target(place, kind, version):
+    """The release to roll out: the given one, or the previous one for a rollback."""
+    if kind != "rollback" or version:
+        return version
+    previous = (place.current or {}).get("previous")
+    if not previous:
+        raise RolloutError("no release ran here before this one", "name one: make rollback VERSION=..., `make releases` lists them")
+    return previous
+
+
+def hold(place, parameters):
+    """Take the lease and begin the rollout's journal."""
+    version = target(place, parameters["kind"], parameters["version"])
+    lease = Lease(place.root)
+    lease.acquire(parameters["owner"], parameters["lease_seconds"])
+    with lease.act():
+        left = place.rollout
+        killed = left.get("killed") or left if left else None
+        rollout = {
+            "number": lease.number, "kind": parameters["kind"], "version": version, "owner": parameters["owner"],
+            "from": (place.current or {}).get("version"), "at": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
+            "step": "lock", "steps": {"lock": time.time()}, "killed": killed,
+        }
+        place.forget_rollout()
+        place.note(**rollout)
+    return {"number": lease.number, "version": version, "killed": killed}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "state": {"choices": ["held", "free"], "default": "held"},
+            "number": {"type": "int"},
+            "owner": {"type": "str"},
+            "lease_seconds": {"type": "float", "default": 30.0},
+            "kind": {"choices": ["deploy", "rollback", "down"], "default": "deploy"},
+            "version": {"type": "str"},
+        },
+        required_if=[("state", "held", ["owner"]), ("state", "free", ["number"])],
+        supports_check_mode=True,
+    )
+    place = Place(Path(module.params["root"]))
+    try:
+        if module.check_mode:
+            holder = Lease(place.root).holder()
+            module.exit_json(changed=True, msg=f"held by {holder}" if holder else "free", number=0)
+        place.root.mkdir(parents=True, exist_ok=True)
+        if module.params["state"] == "free":
+            lease = Lease(place.root, module.params["number"])
+            with lease.act():
+                place.forget_rollout()
+            lease.release()
+            module.exit_json(changed=True)
+        result = hold(place, module.params)
+        note = f"number {result['number']}"
+        if result["killed"]:
+            note += f", taken over from {result['killed']['owner']}, who died in step {result['killed'].get('step')}"
+        module.exit_json(changed=True, msg=note, **result)
+    except LeaseHeld as error:
+        module.fail_json(msg=str(error), held=True)
+    except (RolloutError, OSError) as error:
+        module.fail_json(msg=str(error), held=False)
+
+
+if __name__ == "__main__":
+    main()

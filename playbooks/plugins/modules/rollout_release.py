@@ -1,0 +1,71 @@
+#!/usr/bin/python
+"""Ansible module: a release on a host, ready to be started."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rollout_release
+short_description: Unpack a release, complete its settings, run its check
+description:
+  - Verifies the bundle's checksum and each file's, unpacks it beside the others and installs its wheels offline.
+  - Fails when the disk has no room, the Python is not one that the release was built for, or its check fails.
+options:
+  root: {description: The environment's folder, type: path, required: true}
+  number: {description: The fencing number of the lease, type: int, required: true}
+  lease_seconds: {description: Seconds until the lease expires unless renewed, type: float, default: 30}
+  step: {description: The step that this belongs to, type: str}
+  store: {description: The folder that keeps bundles, type: path, required: true}
+  name: {description: The service's name, type: str, required: true}
+  environment: {description: dev, staging or production, type: str, required: true}
+  settings: {description: The environment's settings file, type: path, required: true}
+  generate: {description: Secrets to invent when they are missing, type: list, elements: str, default: []}
+author: [The maintainers (@maintainers)]
+"""
+
+EXAMPLES = r"""
+- rollout_release: {root: /srv/shop, number: 7, store: /srv/bundles, name: shop, environment: dev, settings: dev.env}
+"""
+
+RETURN = r"""
+settings: {description: The settings file that the release is to serve with, type: str, returned: success}
+digest: {description: What identifies its settings and secrets, type: str, returned: success}
+"""
+
+from pathlib import Path
+
+from ansible.module_utils.rollout import act, release
+
+
+def work(place, lease, parameters):
+    rollout = place.rollout
+    version, environment = rollout["version"], parameters["environment"]
+    release.fit_for(version, environment)
+    unpacked = release.unpack(place, Path(parameters["store"]), parameters["name"], version)
+    with lease.act():
+        release.make_secrets(place, parameters["generate"])
+    file = release.settings_file(place, version, Path(parameters["settings"]), rollout["kind"])
+    settings = place.settings(file)
+    release.check(place, version, settings | {"ENVIRONMENT": environment})
+    return {
+        "changed": unpacked,
+        "settings": str(file),
+        "digest": release.digest_of(settings),
+        "msg": f"{version} {'unpacked' if unpacked else 'is here'}, its check passed",
+    }
+
+
+def main():
+    act.run(
+        {
+            "store": {"type": "path", "required": True},
+            "name": {"type": "str", "required": True},
+            "environment": {"type": "str", "required": True},
+            "settings": {"type": "path", "required": True},
+            "generate": {"type": "list", "elements": "str", "default": [], "no_log": False},
+        },
+        work,
+    )
+
+
+if __name__ == "__main__":
+    main()

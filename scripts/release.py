@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Releases: what one commit builds, and those that are kept. `make build` and `make releases` call this."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT / "playbooks/plugins/module_utils"))
+
+from rollout import bundle, service  # noqa: E402
+from rollout.errors import RolloutError  # noqa: E402
+from rollout.place import Place  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a release is made from. `epoch` is the commit's time in seconds since 1970."""
+
+    version: str
+    commit: str
+    epoch: int
+    files: list[str]
+
+
+def git(*arguments: str, index: str | None = None) -> str:
+    """Run git in the checkout and return what it says."""
+    environment = os.environ | ({"GIT_INDEX_FILE": index} if index else {}) | {"TZ": "UTC"}
+    try:
+        return subprocess.run(["git", *arguments], cwd=CHECKOUT, env=environment, check=True, text=True,
+                              capture_output=True).stdout
+    except FileNotFoundError as error:
+        raise RolloutError("git is not installed", "install it and run the command again") from error
+    except subprocess.CalledProcessError as error:
+        words = error.stderr.strip().splitlines()[-1:]
+        raise RolloutError(f"{CHECKOUT} is not a usable git checkout ({words[0] if words else 'git failed'})",
+                           "a release is made from a commit: git clone the repository and work there") from error
+
+
+def source() -> Source:
+    """The release of the checkout as it stands: of its commit, or of that with uncommitted changes, which it says."""
+    if git("rev-parse", "--show-toplevel").strip() != str(CHECKOUT):
+        raise RolloutError(f"{CHECKOUT} is not a git checkout", "git clone the repository and work there")
+    commit, epoch, date = git("show", "-s", "--format=%H %ct %cd", "--date=format-local:%Y%m%d-%H%M%S", "HEAD").split()
+    version = f"{date}-{commit[:12]}"
+    if not git("status", "--porcelain"):
+        return Source(version, commit, int(epoch), git("ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0")[:-1])
+    with tempfile.TemporaryDirectory() as folder:
+        index = f"{folder}/index"
+        git("read-tree", "HEAD", index=index)
+        git("add", "--all", index=index)
+        tree = git("write-tree", index=index).strip()
+        files = git("ls-files", "-z", index=index).split("\0")[:-1]
+    return Source(f"{version}-dirty-{tree[:8]}", commit, int(epoch), files)
+
+
+def build(store: Path) -> str:
+    """Build the checkout's release unless the store has it already."""
+    made_from, facts = source(), service.load(CHECKOUT / service.FILE)
+    path = bundle.path_of(store, facts.name, made_from.version)
+    if path.exists():
+        bundle.verify(path)
+        return f"{path} is there already"
+    bundle.build(CHECKOUT, store, made_from.version, made_from.commit, made_from.epoch, made_from.files)
+    return f"{path} ({path.stat().st_size / 1e6:.0f} MB)"
+
+
+def listing(store: Path, place: Place) -> list[str]:
+    """A line for each release that can be rolled out or back to."""
+    facts, current = service.load(CHECKOUT / service.FILE), place.current or {}
+    marks = {current.get("previous"): "  previous", current.get("version"): "  running"}
+    kept = bundle.stored(store, facts.name)
+    return [f"{version}{marks.get(version, '')}" for version in kept] or [f"{store} keeps no release yet"]
+
+
+def verify(store: Path) -> str:
+    """Compare every kept bundle with its checksum."""
+    name = service.load(CHECKOUT / service.FILE).name
+    kept = bundle.stored(store, name)
+    for version in kept:
+        bundle.verify(bundle.path_of(store, name, version))
+    return f"{len(kept)} bundles are as they were built"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("act", choices=["version", "build", "list", "verify"], help=(
+        "version: of this checkout; build: its bundle; list: the kept releases; verify: the kept bundles' checksums"))
+    parser.add_argument("--store", type=Path, default=Path(os.environ.get("RELEASES", CHECKOUT / ".run/releases")),
+                        help="the folder that keeps bundles (RELEASES)")
+    parser.add_argument("--root", type=Path, default=Path(os.environ.get("ROLLOUT_ROOT", CHECKOUT / ".run/dev")),
+                        help="the environment whose running release is marked (ROLLOUT_ROOT)")
+    options = parser.parse_args()
+    try:
+        if options.act == "version":
+            print(source().version)
+        elif options.act == "build":
+            print(build(options.store))
+        elif options.act == "verify":
+            print(verify(options.store))
+        else:
+            print("\n".join(listing(options.store, Place(options.root))))
+    except (RolloutError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
