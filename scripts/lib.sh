@@ -3,7 +3,7 @@
 # The header comment of a script is its --help.
 set -euo pipefail
 
-dry_run=
+dry_run=${DRY_RUN:-}
 
 log() { printf '%s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }
@@ -49,17 +49,18 @@ lock() {
     mv "$1/holder.new" "$1/holder"
 }
 
-# follow LOG COMMAND...: run COMMAND with its output in LOG, show LOG indented as it grows, return COMMAND's
+# follow INDENT LOG COMMAND...: run COMMAND with its output in LOG, show LOG as it grows, return COMMAND's
 # status. A file and not a pipe, so that a daemon left behind cannot keep the reader waiting; a process group
 # of its own, so that ending this script ends all of COMMAND.
 follow() {
-    local log=$1 command viewer status=0
+    local indent=$1 log=$2 command viewer status=0
+    : >"$log"
     set -m
-    "${@:2}" >"$log" 2>&1 </dev/null &
+    "${@:3}" >>"$log" 2>&1 </dev/null &
     set +m
     command=$!
     trap 'kill -- "-$command"; wait "$command"; exit 143' HUP INT TERM
-    tail --lines=+1 --follow --sleep-interval=0.1 --pid="$command" "$log" | sed --unbuffered 's/^/    /' &
+    tail --lines=+1 --follow --sleep-interval=0.1 --pid="$command" "$log" | sed --unbuffered "s/^/$indent/" &
     viewer=$!
     wait "$command" || status=$?
     wait "$viewer" || status=$?

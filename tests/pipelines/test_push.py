@@ -1,0 +1,344 @@
+"""What a push promises, tried on stages that only leave a trace; test_push_real.py has the real ones."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.project import Project, wait_until
+
+CHECKS = ["lint", "test", "build", "scan", "migrations"]
+ALL = [*CHECKS, "deploy", "smoke"]
+
+
+@pytest.fixture(autouse=True)
+def remote(project: Project) -> None:
+    project.run("scripts/remote")
+    os.mkfifo(project.state / "pipe")
+
+
+class Push:
+    """A push that goes on in the background; `lines` is what its pusher has been shown so far."""
+
+    def __init__(self, project: Project, ref: str) -> None:
+        self.output = project.state / f"push-{len(list(project.state.iterdir()))}"
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                ["git", "push", "local", ref],
+                cwd=project.path, env=project.environment, stderr=output, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def lines(self) -> list[str]:
+        return remote_lines(self.output.read_text())
+
+    def shows(self, text: str) -> None:
+        wait_until(lambda: any(text in line for line in self.lines))
+
+    def verdict(self) -> str:
+        assert self.process.wait(timeout=30) == 0
+        return self.lines[-1]
+
+    def kill(self, number: int, command: str) -> None:
+        """Send the signal to the processes of this push whose command line matches, wherever they went."""
+        for process in descendants(self.process.pid):
+            try:
+                line = (Path("/proc") / str(process) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except FileNotFoundError:
+                continue
+            if re.search(command, line):
+                os.kill(process, number)
+
+
+def descendants(process: int) -> list[int]:
+    """This process and all below it, the deepest first."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    below = [child for child, parent in pairs if parent == process]
+    return [deeper for child in below for deeper in descendants(child)] + [process]
+
+
+def remote_lines(text: str) -> list[str]:
+    """What the hook said, without the prefix and padding that git gives it."""
+    return [
+        line.removeprefix("remote: ").rstrip() for line in text.splitlines() if line.startswith("remote: ")
+    ]
+
+
+def push(project: Project, *refs: str, **environment: str) -> list[str]:
+    return remote_lines(project.run("git", "push", "local", *refs, **environment).stderr)
+
+
+@contextmanager
+def waiting_at(project: Project, stage: str, ref: str = "main") -> Iterator[Push]:
+    """A push of the current commit that stands in this stage until `release`; it is let go at the end."""
+    project.commit("waits", gate=stage)
+    pushed = Push(project, ref)
+    (project.path / "gate").unlink()
+    wait_until(lambda: f"{stage} waits" in project.events)
+    try:
+        yield pushed
+    finally:
+        if pushed.process.poll() is None:
+            release(project)
+            pushed.process.wait(timeout=30)
+
+
+def release(project: Project) -> None:
+    """Let the stage that waits go on; AssertionError when none comes to wait."""
+
+    def opened() -> bool:
+        try:
+            os.close(os.open(project.state / "pipe", os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return False
+        return True
+
+    wait_until(opened)
+
+
+def ran(project: Project, text: str) -> list[str]:
+    """The stages that ran for the commit of this text."""
+    return [stage for stage, _, of in (event.partition(" ") for event in project.events) if of == text]
+
+
+def test_a_pushed_main_goes_through_every_stage_and_the_last_line_says_that_it_is_live(
+    project: Project,
+) -> None:
+    commit = project.commit("good")
+    lines = push(project, "main")
+    assert ran(project, "good") == ALL
+    assert [line.split()[1] for line in lines if re.match(r"\[\d/7\] \w+ passed in \d+ s$", line)] == ALL
+    assert "    output of lint" in lines
+    assert lines[-1] == f"main {commit[:8]} is live"
+
+
+def test_another_branch_is_checked_and_never_deployed(project: Project) -> None:
+    lines = push(project, "main:topic/one")
+    assert ran(project, "first") == CHECKS
+    assert lines[-1].endswith("passed; only main is deployed")
+
+
+@pytest.mark.parametrize("stage", ["lint", "migrations", "deploy"])
+def test_nothing_runs_after_a_failing_stage_and_the_pusher_sees_why(project: Project, stage: str) -> None:
+    commit = project.commit("bad", fails=stage)
+    lines = push(project, "main")
+    assert ran(project, "bad") == ALL[: ALL.index(stage) + 1]
+    assert "    broken: bad" in lines
+    assert lines[-1] == (
+        f"main {commit[:8]} NOT deployed, what ran before still runs: "
+        f"stage {stage} failed; run `make {stage}`, mend it and push again"
+    )
+
+
+def test_a_failing_smoke_says_that_the_release_is_live_all_the_same(project: Project) -> None:
+    project.commit("bad", fails="smoke")
+    assert "is live, but stage smoke failed" in push(project, "main")[-1]
+
+
+def test_the_pusher_sees_lines_as_they_happen(project: Project) -> None:
+    with waiting_at(project, "test") as pushed:
+        pushed.shows("[1/7] lint passed")
+        pushed.shows("    output of test")
+        assert not any("[2/7] test passed" in line for line in pushed.lines)
+
+
+def test_the_newest_of_three_quick_pushes_wins(project: Project) -> None:
+    with waiting_at(project, "test") as first:
+        project.commit("second")
+        second = Push(project, "main")
+        second.shows("waiting: main ")
+        newest = project.commit("third")
+        third = Push(project, "main")
+        third.shows("waiting: main ")
+        release(project)
+        verdicts = [pushed.verdict() for pushed in (first, second, third)]
+    assert verdicts[0].endswith(f"superseded by {newest[:8]} before stage build")
+    assert verdicts[1].endswith(f"superseded by {newest[:8]}")
+    assert verdicts[2] == f"main {newest[:8]} is live"
+    assert ran(project, "waits") == ["lint", "test"]
+    assert ran(project, "second") == []
+    assert ran(project, "third") == ALL
+
+
+def test_a_waiting_push_is_told_who_holds_the_branch_and_since_when(project: Project) -> None:
+    with waiting_at(project, "lint"):
+        holder = project.git("rev-parse", "--short=8", "HEAD")
+        project.commit("next")
+        after = Push(project, "main")
+        after.shows("waiting: ")
+        assert re.search(
+            rf"waiting: main {holder} \(since \d\d:\d\d:\d\d, process \d+\) holds ", after.lines[0]
+        )
+        release(project)
+        after.verdict()
+
+
+def test_two_branches_run_side_by_side(project: Project) -> None:
+    with waiting_at(project, "lint", "main:topic") as topic:
+        project.commit("good")
+        assert push(project, "main")[-1].endswith("is live")
+        assert topic.process.poll() is None
+
+
+def test_one_push_of_two_branches_runs_both_though_the_first_fails(project: Project) -> None:
+    project.commit("bad", fails="lint")
+    project.git("branch", "a-topic")
+    (project.path / "fails").unlink()
+    project.commit("good")
+    lines = push(project, "a-topic", "main")
+    assert any("NOT passed: stage lint failed" in line for line in lines)
+    assert lines[-1].endswith("is live")
+
+
+def test_deletions_and_tags_are_said_and_not_run(project: Project) -> None:
+    push(project, "main:topic")
+    before = project.events
+    project.git("tag", "v1")
+    assert push(project, "v1") == ["refs/tags/v1: only branches are run"]
+    assert push(project, ":topic") == ["refs/heads/topic: deleted, nothing to run"]
+    assert project.events == before
+
+
+def test_a_branch_deleted_while_its_push_waits_is_not_run(project: Project) -> None:
+    with waiting_at(project, "lint", "main:topic") as first:
+        project.commit("next")
+        second = Push(project, "main:topic")
+        second.shows("waiting: ")
+        push(project, ":topic")
+        release(project)
+        assert second.verdict().endswith("superseded by its deletion")
+        first.verdict()
+    assert ran(project, "next") == []
+
+
+def test_a_killed_push_leaves_nothing_in_the_way_of_the_next(project: Project) -> None:
+    with waiting_at(project, "test") as killed:
+        killed.kill(signal.SIGKILL, "")
+        killed.process.wait()
+    project.commit("next")
+    lines = push(project, "main")
+    assert not any("waiting" in line for line in lines)
+    assert lines[-1].endswith("is live")
+    assert not list(project.bare.glob("pipeline/branches/*/clone"))
+
+
+def test_a_pipeline_whose_hook_was_killed_still_holds_its_branch_and_gives_way(project: Project) -> None:
+    with waiting_at(project, "test") as killed:
+        killed.kill(signal.SIGKILL, "hooks/post-receive")
+        project.commit("next")
+        after = Push(project, "main")
+        after.shows("waiting: ")
+        release(project)
+        assert after.verdict().endswith("is live")
+    assert ran(project, "waits") == ["lint", "test"]
+
+
+def test_a_stopped_hook_stops_its_pipeline_and_says_so(project: Project) -> None:
+    with waiting_at(project, "test") as stopped:
+        stopped.kill(signal.SIGTERM, "hooks/post-receive")
+        assert stopped.verdict().endswith("its run was stopped; push again")
+    assert ran(project, "waits") == ["lint", "test"]
+    with pytest.raises(OSError, match="No such device"):  # the stage that read it is gone
+        os.open(project.state / "pipe", os.O_WRONLY | os.O_NONBLOCK)
+
+
+def test_a_pusher_who_goes_away_does_not_take_the_release_along(project: Project) -> None:
+    with waiting_at(project, "test") as pushed:
+        pushed.kill(signal.SIGKILL, "^git ")
+        release(project)
+    wait_until(lambda: ran(project, "waits") == ALL)
+    wait_until(lambda: not list(project.bare.glob("pipeline/branches/*/clone")))
+
+
+def test_a_daemon_started_by_deploy_keeps_neither_the_pusher_nor_the_branch(project: Project) -> None:
+    project.commit("good", daemon="deploy")
+    push(project, "main")
+    daemon = int((project.state / "daemon").read_text())
+    try:
+        project.commit("next", daemon="")
+        lines = push(project, "main")
+    finally:
+        os.kill(daemon, signal.SIGKILL)
+    assert lines[-1].endswith("is live")
+    assert not any("waiting" in line for line in lines)
+
+
+def test_a_commit_without_a_pipeline_is_a_clear_line(project: Project) -> None:
+    project.git("rm", "--quiet", "Makefile")
+    commit = project.commit("none")
+    assert push(project, "main") == [
+        (
+            f"main {commit[:8]} NOT deployed, what ran before still runs: "
+            "this commit has no pipeline (Makefile, scripts/pipeline, requirements/)"
+        )
+    ]
+
+
+def test_a_commit_with_a_makefile_that_cannot_run_is_a_clear_line(project: Project) -> None:
+    project.commit("broken", Makefile="nonsense\n")
+    assert "stage pipeline failed; run `make pipeline`" in push(project, "main")[-1]
+
+
+def test_a_commit_with_a_broken_hook_breaks_no_push(project: Project) -> None:
+    project.commit("broken", **{"scripts/post-receive": "exit 1\n"})
+    assert push(project, "main")[-1].endswith("is live")
+    project.commit("next")
+    assert push(project, "main")[-1].endswith("is live")
+
+
+def test_a_branch_may_have_any_name_that_git_allows(project: Project) -> None:
+    assert push(project, "main:a'b;$(touch${IFS}x)&c")[-1].endswith("passed; only main is deployed")
+
+
+def test_the_pipeline_runs_in_a_clone_at_the_commit_with_the_recorded_variables(project: Project) -> None:
+    push(project, "main", T="tests/one", ENV="production", GIT_DIR=str(project.path / ".git"))
+    seen = dict(
+        line.split("=", 1)
+        for line in (project.state / "environment.lint").read_text().splitlines()
+        if "=" in line
+    )
+    assert seen["PWD"] == f"{project.bare}/pipeline/branches/main.lock/clone"
+    assert {seen[name] for name in ("ENV", "PORT", "T")} == {"dev", "1", "tests/one"}
+    assert not [
+        name for name in seen if name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_QUARANTINE_PATH", "DEPLOY")
+    ]
+
+
+def test_commits_with_the_same_locks_share_a_virtual_environment_and_others_do_not(project: Project) -> None:
+    def venv() -> str:
+        push(project, "main")
+        return re.findall("^VENV=(.*)$", (project.state / "environment.lint").read_text(), re.MULTILINE)[0]
+
+    first = venv()
+    assert Path(first).parent == project.bare / "pipeline/venvs"
+    project.commit("same")
+    assert venv() == first
+    project.commit("other", **{"requirements/dev.txt": "b==1 --hash=sha256:0\n"})
+    assert venv() != first
+
+
+def test_output_is_kept_for_the_newest_runs_only_and_clones_are_not(project: Project) -> None:
+    for number in range(25):
+        (project.bare / f"pipeline/logs/20200101T0000{number:02}-main-0").mkdir(parents=True)
+    push(project, "main")
+    kept = sorted((project.bare / "pipeline/logs").iterdir())
+    assert len(kept) == 20
+    assert {file.name for file in kept[-1].iterdir()} == {
+        "pipeline.log",
+        "result",
+        *(f"{s}.log" for s in ALL),
+    }
+    assert not list(project.bare.glob("pipeline/branches/*/clone"))
+
+
+def test_the_hook_has_a_help(project: Project) -> None:
+    assert "usage: git push" in project.run("scripts/post-receive", "--help").stdout
