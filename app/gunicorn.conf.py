@@ -1,7 +1,8 @@
 """How gunicorn serves: threads, few seconds of keep-alive, and time to finish what it holds.
 
-The socket is the service manager's (LISTEN_FDS); without one it binds 127.0.0.1:8000. When a worker stops, gthread
-answers idle connections for up to `keepalive` seconds more, so that a client between two requests loses none.
+The socket is the service manager's (LISTEN_FDS); without one it binds 127.0.0.1:8000. When a worker stops,
+gthread answers idle connections for up to `keepalive` seconds more, so that a client between two requests
+loses none.
 """
 
 import os

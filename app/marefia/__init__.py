@@ -1,4 +1,4 @@
-"""The service. Importing it makes the Celery application current, so that `shared_task` sends to our broker."""
+"""The service. Importing it makes the Celery application current, for `shared_task`."""
 
 from marefia.celery import app as celery_app
 

@@ -17,11 +17,12 @@ from kombu.utils.json import dumps, loads
 
 
 class Channel(filesystem.Channel):
-    """One message a file, `<milliseconds>_<uuid>.<queue>.msg`; other suffixes are not (yet, or any more) messages."""
+    """One message a file, `<milliseconds>_<uuid>.<queue>.msg`; with another suffix it is none."""
 
     supports_fanout = False
 
-    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+    # kombu's own two classes name the argument differently
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
         folder = Path(self.data_folder_out)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{round(time() * 1000)}_{uuid.uuid4()}.{queue}.msg"
@@ -29,7 +30,7 @@ class Channel(filesystem.Channel):
         unfinished.write_text(dumps(payload))
         unfinished.rename(path)
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: Any = None) -> Any:
         try:
             names = sorted(os.listdir(self.data_folder_in))
         except FileNotFoundError:

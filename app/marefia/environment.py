@@ -1,7 +1,7 @@
-"""What the service is told: read once from the process's environment, typed, and refused as a whole when any of it is wrong.
+"""What the service is told: read once from the process's environment, typed, and refused when any is wrong.
 
-There is no optional setting in `infra/environments/*.env` and no default here, so a misspelled name is always a
-missing one. Run as a program (`python -m marefia.environment FILE...`) this checks such files.
+There is no optional setting in `infra/environments/*.env` and no default here, so a misspelled name is
+always a missing one. Run as a program (`python -m marefia.environment FILE...`) this checks such files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from environs import Env, EnvValidationError, validate
 
@@ -127,17 +127,14 @@ def misspelled(environ: Mapping[str, str]) -> list[tuple[str, str]]:
 
     A process has variables of its host's too, so not every unknown name can be refused.
     """
-    found = []
-    for key in sorted(set(environ) - KEYS):
-        if match := difflib.get_close_matches(key, KEYS, n=1, cutoff=0.87):
-            found.append((key, match[0]))
-    return found
+    unknown = sorted(set(environ) - KEYS)
+    return [(key, match) for key in unknown for match in difflib.get_close_matches(key, KEYS, 1, 0.87)]
 
 
 def check_file(text: str) -> list[str]:
-    """Return what is wrong with an environment file: shape of the lines, unknown, missing, repeated names, values.
+    """Return what is wrong with an environment file: shape of its lines, names, values.
 
-    Its readers (systemd, Compose, Kustomize, Ansible) differ in how they take quotes, `$` and blanks: so none of these.
+    Its readers (systemd, Compose, Kustomize, Ansible) differ in how they take quotes, `$` and outer blanks.
     """
     faults, values = [], {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -177,9 +174,8 @@ def _faults_of(env: Env) -> list[str]:
     try:
         env.seal()
     except EnvValidationError as error:
-        return [
-            f"{key}: {' '.join(map(str, why))}" for key, why in sorted(dict(error.error_messages).items())
-        ]
+        messages = cast("Mapping[str, list[str]]", error.error_messages)
+        return [f"{key}: {' '.join(map(str, why))}" for key, why in sorted(messages.items())]
     return []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from gunicorn.glogging import Logger
 
-SHARED = [
+SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
@@ -67,7 +67,7 @@ def configure(logging_config: dict[str, Any]) -> None:
 
 
 class GunicornLogger(Logger):
-    """Gunicorn's, without its access log, which it would work out for each request: ObserveMiddleware logs those."""
+    """Gunicorn's, without its access log: ObserveMiddleware has a line for each request."""
 
     def access(self, *_: Any) -> None:
         """Say nothing."""

@@ -1,4 +1,4 @@
-"""Django's settings, derived from the environment (marefia/environment.py), which ends the process when it is wrong."""
+"""Django's settings, from the environment (marefia/environment.py); a wrong one ends the process."""
 
 import logging
 from datetime import timedelta
@@ -71,8 +71,8 @@ TEMPLATES = [
 def _database(parsed: dict[str, Any], data_dir: Path) -> dict[str, Any]:
     """Complete what DATABASE_URL says. SQLite: a relative path is in the data folder.
 
-    WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock when a transaction begins, so that
-    none fails half-way for having read first; FULL syncs each commit, so an acknowledged row outlives the machine.
+    WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock when a transaction begins, so
+    none fails half-way for having read first; FULL syncs each commit: acknowledged rows outlive power cuts.
     """
     common = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     if parsed["ENGINE"] != "django.db.backends.sqlite3":
@@ -123,7 +123,7 @@ TIME_ZONE = "Africa/Addis_Ababa"
 USE_TZ = True
 USE_I18N = False
 
-# -- static files: what this release collected; what neighbours collected is served by ops (marefia/ops/static.py)
+# -- static files: what this release collected (marefia/ops/static.py has those of its neighbours)
 
 STATIC_URL = "/static/"
 STATIC_ROOT = str(ENV.static_root)

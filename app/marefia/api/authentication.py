@@ -8,7 +8,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 
 class TokenAuthentication(KnoxAuthentication):
-    """knox's, without a write and a query for the user's other tokens in each request (ops cleans up daily)."""
+    """knox's, without a look at the user's other tokens in each request: ops cleans up daily."""
 
     def authenticate_credentials(self, token: bytes) -> Any:
         """Return user and token; raise AuthenticationFailed, also for bytes that are no text."""

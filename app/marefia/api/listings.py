@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import ProtectedError, QuerySet
+from django.db.models import ProtectedError
 from django_filters import rest_framework as filters
 from rest_framework.filters import OrderingFilter
 from rest_framework.pagination import CursorPagination
@@ -64,10 +64,6 @@ class ListingViewSet(ModelViewSet[Listing]):
     filterset_class = ListingFilter
     ordering_fields = ["id", "price", "capacity", "created_at"]
     lookup_value_converter = "int"
-
-    def filter_queryset(self, queryset: QuerySet[Listing]) -> QuerySet[Listing]:
-        """Filter; equal values keep one order."""
-        return super().filter_queryset(queryset)
 
     def perform_create(self, serializer: BaseSerializer[Listing]) -> None:
         """Whoever offers a place is its host."""

@@ -8,7 +8,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from marefia.ops.middleware import AWAY, RETRY_AFTER, database_away
+from marefia import away
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -22,11 +22,9 @@ class Conflict(APIException):
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the response to an exception of a view, or None for what is a fault of ours."""
-    if isinstance(error, AWAY):
-        database_away(error)
-        return _problem(
-            503, {"detail": "The database does not answer. Try again soon."}, {"Retry-After": RETRY_AFTER}
-        )
+    if isinstance(error, away.ERRORS):
+        away.note(error)
+        return _problem(503, {"detail": away.SORRY}, away.RETRY_AFTER)
     response = exception_handler(error, context)
     if response is None:
         return None

@@ -39,7 +39,7 @@ class ListingSerializer(serializers.ModelSerializer[Listing]):
 
 
 class BookingSerializer(serializers.ModelSerializer[Booking]):
-    """A booking. `reference` is the client's: sent again, it finds the same booking instead of making another."""
+    """A booking. `reference` is the client's: sent again, it finds the same booking."""
 
     listing = serializers.IntegerField(source="listing_id", min_value=1, max_value=2**63 - 1)
     reference = serializers.UUIDField(required=False)

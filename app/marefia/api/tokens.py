@@ -25,16 +25,17 @@ class TokensView(APIView):
     @extend_schema(request=CredentialsSerializer, responses={201: TokenSerializer})
     def post(self, request: Request) -> Response:
         """Log in with HTTP Basic or with `email` and `password` in JSON."""
-        user = request.user
-        if not isinstance(user, User):
+        user = request.user if isinstance(request.user, User) else None
+        if user is None:
             credentials = CredentialsSerializer(data=request.data)
             credentials.is_valid(raise_exception=True)
-            user = authenticate(
+            found = authenticate(
                 request._request,
                 username=credentials.validated_data["email"],
                 password=credentials.validated_data["password"],
             )
-        if not isinstance(user, User):
+            user = found if isinstance(found, User) else None
+        if user is None:
             raise AuthenticationFailed("Address or password are wrong.")
         token, secret = AuthToken.objects.create(user=user)
         return Response(

@@ -5,7 +5,7 @@ import sys
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 
-from marefia.ops.middleware import AWAY, database_away
+from marefia import away
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -19,8 +19,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def failed(request: HttpRequest) -> HttpResponse:
     """Answer 503 when the database was away outside of a view (in a session, say), else 500."""
     error = sys.exc_info()[1]
-    if isinstance(error, AWAY):
-        return database_away(error)
+    if isinstance(error, away.ERRORS):
+        return away.refuse(error)
     if request.path.startswith("/api/"):
         problem = {"type": "about:blank", "title": "Internal Server Error", "status": 500}
         return JsonResponse(problem, status=500, content_type="application/problem+json")

@@ -1,4 +1,4 @@
-"""What this instance says about itself. A database that is away is not its fault and takes no instance out."""
+"""What this instance says of itself. A database that is away is not its fault and takes no instance out."""
 
 import threading
 from time import monotonic
@@ -50,11 +50,11 @@ def version(request: HttpRequest) -> HttpResponse:
 
 
 def _waits_for() -> str:
-    """Return what keeps this instance from serving, or nothing. The schema is looked at until it fits, then never again."""
+    """Return what keeps this instance from serving, or nothing; look until the schema fits, then never."""
     if _State.migrated:
         return ""
     with _State.lock:
-        if not _State.migrated and monotonic() - _State.looked >= LOOK_AGAIN:
+        if monotonic() - _State.looked >= LOOK_AGAIN:
             _State.reason = _pending()
             _State.migrated = not _State.reason
             _State.looked = monotonic()

@@ -20,9 +20,6 @@ SECONDS = Histogram(
     ["view"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-DATABASE_AWAY = Counter(
-    "marefia_database_away_total", "Requests refused because the database did not answer."
-)
 
 
 def page(request: HttpRequest) -> HttpResponse:

@@ -1,23 +1,21 @@
-"""What every request passes: an id, one log line, two metrics, and an honest answer when the database is away."""
+"""What every request passes: an id, a log line, two metrics, a clear answer when the database is away."""
 
 import re
 from time import perf_counter
 
 import structlog
-from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_structlog.middlewares import RequestMiddleware
 
+from marefia import away
 from marefia.ops import metrics
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})  # asked every few seconds by machines
-RETRY_AFTER = "5"  # seconds
-AWAY = (OperationalError, InterfaceError)
 
 
 class ObserveMiddleware(RequestMiddleware):
-    """django-structlog's request context with one line a request instead of two, and without what must not be logged."""
+    """django-structlog's request context, with one line a request and without what must not be logged."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:  # type: ignore[override]  # this service is WSGI only
         if request.path in QUIET:
@@ -57,16 +55,7 @@ class DatabaseAwayMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Take over from Django's page for a failure, for this one failure."""
-        return database_away(exception) if isinstance(exception, AWAY) else None
-
-
-def database_away(exception: DatabaseError | None) -> HttpResponse:
-    """Count and log that the database did not answer; return the response that says so."""
-    metrics.DATABASE_AWAY.inc()
-    structlog.stdlib.get_logger(__name__).error("database_away", reason=str(exception))
-    response = HttpResponse("The database does not answer. Try again soon.\n", "text/plain", status=503)
-    response.headers["Retry-After"] = RETRY_AFTER
-    return response
+        return away.refuse(exception) if isinstance(exception, away.ERRORS) else None
 
 
 def view_name(request: HttpRequest) -> str:

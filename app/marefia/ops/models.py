@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Lease(models.Model):
-    """A right that one process holds at a time. Expired is free. `number` grows with each holder, never with renewals."""
+    """A right that one process holds at a time. Expired is free. `number` grows with each holder."""
 
     name = models.CharField(max_length=50, primary_key=True)
     holder = models.CharField(max_length=100)

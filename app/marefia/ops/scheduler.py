@@ -1,9 +1,9 @@
 """Celery beat under a lease in the database: many may run, one acts.
 
-Each run is claimed in one transaction which also checks the lease, so a scheduler that was asleep while another took
-over can no longer act: its claim fails. Time is the database's (`Now()`), since the clocks of hosts differ; only the
-pace of renewals is this process's own. Work named like an outbox handler is put into the outbox within the claim, and
-so is neither lost nor done twice when a scheduler dies between the claim and the message.
+Each run is claimed in one transaction which also checks the lease, so a scheduler that was asleep while
+another took over can no longer act: its claim fails. Time is the database's (`Now()`), since the clocks of
+hosts differ; only the pace of renewals is this process's own. Work named like an outbox handler is put into the
+outbox within the claim, and so is neither lost nor done twice when a scheduler dies before the message is sent.
 """
 
 import os
@@ -17,7 +17,7 @@ import structlog
 from celery.beat import ScheduleEntry, Scheduler
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, transaction
-from django.db.models import DateTimeField, ExpressionWrapper, F
+from django.db.models import DateTimeField, ExpressionWrapper, F, QuerySet
 from django.db.models.functions import Now
 
 from marefia.ops.models import Lease, ScheduledRun
@@ -30,7 +30,7 @@ RENEW_EVERY = 3.0  # seconds
 log = structlog.stdlib.get_logger(__name__)
 
 
-class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
+class LeasedScheduler(Scheduler):
     """Beat's scheduler, which acts only while it holds the lease."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -47,7 +47,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
             close_old_connections()
             if not self._hold():
                 return float(self.max_interval)
-            return min(super().tick(*args, **kwargs), float(self.max_interval))
+            return float(min(super().tick(*args, **kwargs), self.max_interval))
         except DatabaseError as error:
             log.warning("scheduler_database_away", reason=str(error))
             self.number = None
@@ -56,6 +56,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         """Claim a run of `entry`, and start it if the claim holds."""
+        ran_at = self.schedule[entry.name].last_run_at  # tick() has set it to now
         with transaction.atomic():
             if not self._mine().select_for_update().exists():
                 log.warning("scheduler_lease_lost", holder=self.holder, entry=entry.name)
@@ -63,8 +64,8 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
                 return
             ScheduledRun.objects.update_or_create(
                 name=entry.name,
-                defaults={"last_run_at": self.schedule[entry.name].last_run_at, "runs": F("runs") + 1},
-                create_defaults={"last_run_at": self.schedule[entry.name].last_run_at, "runs": 1},
+                defaults={"last_run_at": ran_at, "runs": F("runs") + 1},
+                create_defaults={"last_run_at": ran_at, "runs": 1},
             )
             durable = entry.task in HANDLERS
             if durable:
@@ -74,7 +75,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
             super().apply_entry(entry, producer)
 
     def close(self) -> None:
-        """Free the lease, so that another goes on at once. Called in the signal handler and again at the end."""
+        """Free the lease, so that another goes on at once. Called by the signal's handler and at the end."""
         if self.number is not None and not connection.in_atomic_block:
             try:
                 self._mine().update(expires_at=Now())
@@ -108,8 +109,9 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         self._load()
         return True
 
-    def _mine(self) -> Any:
-        return Lease.objects.filter(name=LEASE, holder=self.holder, number=self.number, expires_at__gt=Now())
+    def _mine(self) -> QuerySet[Lease]:
+        held = Lease.objects.filter(name=LEASE, expires_at__gt=Now())
+        return held.filter(holder=self.holder, number=self.number or 0)
 
     def _load(self) -> None:
         """Take over where the last holder stopped; an entry that never ran counts from now."""

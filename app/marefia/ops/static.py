@@ -1,16 +1,13 @@
 """Static files: hashed names, and those of the neighbouring releases too.
 
-This release's own are served by WhiteNoise. During and after a switch a page of the previous or the next release
-asks for files that only they have: those are in STATIC_SHARED, which grows while this process runs.
+This release's own are served by WhiteNoise. During and after a switch a page of the previous or the next
+release asks for files that only they have: those are in STATIC_SHARED, which grows while this process runs.
 """
 
-import json
 import re
-from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
-from django.core.files.base import ContentFile
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.static import serve
 
@@ -18,23 +15,19 @@ HASHED = re.compile(r".+\.[0-9a-f]{12}(\.[A-Za-z0-9]+)?")
 
 
 class Storage(ManifestStaticFilesStorage):
-    """Django's, with a manifest whose bytes depend on the files only, not on the order in which they were found."""
+    """Django's, with a manifest whose bytes depend on the files only, not on the order of finding them."""
 
     def save_manifest(self) -> None:
         """Write staticfiles.json with sorted keys."""
+        self.hashed_files = dict(sorted(self.hashed_files.items()))
         super().save_manifest()
-        with self.manifest_storage.open(self.manifest_name) as file:
-            manifest: dict[str, Any] = json.loads(file.read())
-        content = json.dumps(manifest, sort_keys=True, indent=1).encode()
-        self.manifest_storage.delete(self.manifest_name)
-        self.manifest_storage._save(self.manifest_name, ContentFile(content))
 
 
 def shared(request: HttpRequest, path: str) -> HttpResponseBase:
     """`GET /static/<path>` of another kept release: only hashed names, which never change their content."""
     if not HASHED.fullmatch(path):
         raise Http404
-    response = serve(request, path, document_root=settings.STATIC_SHARED)
+    response = serve(request, path, document_root=str(settings.STATIC_SHARED))
     response.headers["Cache-Control"] = "max-age=315360000, public, immutable"
     response.headers["Access-Control-Allow-Origin"] = "*"
     return response

@@ -1,14 +1,14 @@
 """Putting work into the outbox, and doing it."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from celery import current_app
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from marefia.outbox.models import CLAIM, RESEND, OutboxRow, Status
@@ -21,9 +21,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 def put(handler: str, payload: dict[str, Any]) -> OutboxRow:
-    """Store work for `handler` (JSON-like `payload`) in the current transaction; it is sent when that commits.
+    """Store work for `handler` (`payload` fits JSON) in the current transaction; it is sent on commit.
 
-    Raise TransactionManagementError outside of a transaction: the work could outlive its cause, or the reverse.
+    Raise TransactionManagementError outside of a transaction: work and cause could be without each other.
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("work is put into the outbox together with its cause")
@@ -41,7 +41,7 @@ def send(row_id: int) -> None:
 
 
 def deliver(row_id: int) -> bool:
-    """Do the work of a row unless it is done, claimed by another, or not due. Return whether this call finished it."""
+    """Do a row's work unless it is done, claimed or not due. Return whether this call finished it."""
     claim = uuid.uuid4()
     now = timezone.now()
     due = OutboxRow.objects.filter(_free(now), pk=row_id)
@@ -63,7 +63,7 @@ def deliver(row_id: int) -> bool:
 
 
 def sweep() -> int:
-    """Send again what was never finished: lost messages, expired claims, failed attempts that are due. Return how many."""
+    """Send again what is due and was never finished, whatever became of its message. Return how many."""
     now = timezone.now()
     rows = OutboxRow.objects.filter(_free(now), sent_at__lte=now - RESEND)
     ids = list(rows.order_by("available_at").values_list("pk", flat=True)[:SWEEP_SIZE])
@@ -77,7 +77,7 @@ def sweep() -> int:
 def _run(handler: Handler, row: OutboxRow) -> bool:
     if not handler.effect:
         handler.work(row)
-        return bool(_finish(row))
+        return _finish(row)
     with transaction.atomic():
         # First, and in the same transaction: whoever's claim was taken over meanwhile changes nothing.
         if not _finish(row):
@@ -86,8 +86,8 @@ def _run(handler: Handler, row: OutboxRow) -> bool:
     return True
 
 
-def _finish(row: OutboxRow) -> int:
-    return _mine(row).update(status=Status.DONE, done_at=timezone.now(), claim=None, last_error="")
+def _finish(row: OutboxRow) -> bool:
+    return _mine(row).update(status=Status.DONE, done_at=timezone.now(), claim=None, last_error="") > 0
 
 
 def _fail(row: OutboxRow, error: Exception) -> None:
@@ -105,10 +105,10 @@ def _fail(row: OutboxRow, error: Exception) -> None:
     )
 
 
-def _free(now: Any) -> Q:
+def _free(now: datetime) -> Q:
     unclaimed = Q(claim__isnull=True) | Q(claimed_until__lte=now)
     return Q(status=Status.PENDING, available_at__lte=now) & unclaimed
 
 
-def _mine(row: OutboxRow) -> Any:
+def _mine(row: OutboxRow) -> QuerySet[OutboxRow]:
     return OutboxRow.objects.filter(pk=row.pk, claim=row.claim, status=Status.PENDING)

@@ -36,7 +36,7 @@ class Wish:
 def book(guest: User, wish: Wish) -> tuple[Booking, bool]:
     """Store a booking and what follows from it (nights to count, a mail); return it and whether it is new.
 
-    The same reference from the same guest with the same content is the same booking: it is returned as it stands.
+    The same reference with the same content from the same guest is the same booking, returned as it stands.
     Raise CannotBookError when the wish breaks a rule, ConflictError when nights or reference are taken, and
     Listing.DoesNotExist.
     """
@@ -50,7 +50,7 @@ def book(guest: User, wish: Wish) -> tuple[Booking, bool]:
 
 @transaction.atomic
 def _book(guest: User, wish: Wish) -> tuple[Booking, bool]:
-    # All bookings of a listing go through this lock (on SQLite the transaction itself is the lock: BEGIN IMMEDIATE).
+    # All bookings of a listing pass this lock (on SQLite the transaction is the lock: BEGIN IMMEDIATE).
     listing = Listing.objects.select_for_update().get(pk=wish.listing_id)
     if same := _same(guest, wish):
         return same, False
@@ -105,7 +105,7 @@ def today() -> datetime.date:
 
 
 def _same(guest: User, wish: Wish) -> Booking | None:
-    """Return the booking that has the wish's reference; raise ConflictError when it is another's or another wish."""
+    """Return the booking with the wish's reference; raise ConflictError when it is another's or differs."""
     booking = Booking.objects.filter(reference=wish.reference).first()
     if booking is None:
         return None

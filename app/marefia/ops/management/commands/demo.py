@@ -102,7 +102,7 @@ def load(dice: random.Random) -> None:
 
 
 def _user(
-    email: str, first_name: str, last_name: str, password: str, role: str = Role.GUEST, **rights: bool
+    email: str, first_name: str, last_name: str, password: str, role: str = Role.GUEST, **rights: Any
 ) -> User:
     user = User.objects.create_user(email, role=role, first_name=first_name, last_name=last_name, **rights)
     User.objects.filter(pk=user.pk).update(password=password)
