@@ -17,8 +17,8 @@ options:
     description:
       - V(possible) when the port is free or ours; V(proved) when the new release answered on its private socket;
         V(serving) when it serves and the old slot is drained; V(verified) when it held for O(watch_seconds);
-        V(undone) when the slot serves that served before.
-    choices: [possible, proved, serving, verified, undone]
+        V(undone) when the slot serves that served before; V(ended) when nothing runs.
+    choices: [possible, proved, serving, verified, undone, ended]
     required: true
   port: {description: The service's port on 127.0.0.1, type: int, required: true}
   manager: {description: The hashed requirements of the service manager, type: path, required: true}
@@ -63,6 +63,8 @@ def work(place, lease, parameters):
     state, port, environment = parameters["state"], parameters["port"], parameters["environment"]
     if state == "possible":
         return {"changed": False, "msg": engine.possible(port)}
+    if state == "ended":
+        return {"msg": engine.end()}
     if state == "verified":
         return {"changed": False, "msg": engine.verify(port, parameters["watch_seconds"])}
     if state == "undone":
@@ -78,7 +80,7 @@ def work(place, lease, parameters):
 def main():
     act.run(
         {
-            "state": {"choices": ["possible", "proved", "serving", "verified", "undone"], "required": True},
+            "state": {"choices": ["possible", "proved", "serving", "verified", "undone", "ended"], "required": True},
             "port": {"type": "int", "required": True},
             "manager": {"type": "path", "required": True},
             "environment": {"type": "str", "required": True},

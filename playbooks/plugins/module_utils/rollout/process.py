@@ -13,7 +13,7 @@ from .circusd import Manager, require_free
 from .errors import RolloutError
 from .files import env_text, write_atomically, write_json
 from .lease import Lease
-from .place import Place
+from .place import SLOTS, Place
 from .service import WEB, Service
 
 STARTS_ALLOWED = 3
@@ -98,7 +98,7 @@ class ProcessEngine:
         if not self._manager.running:
             return "nothing runs"
         if not old:
-            self._manager.end()
+            self.end()
             return "stopped: nothing served before"
         version = self._place.slot(old)["version"]
         service = self._place.service(version)
@@ -108,6 +108,16 @@ class ProcessEngine:
             self._await_ready(old, service, process)
         self._drain(new)
         return f"{version} serves from {old}"
+
+    def end(self) -> str:
+        """Stop everything; what stands in the slots stays for the next start."""
+        if not self._manager.running:
+            return "nothing runs"
+        for slot in SLOTS:
+            self._drain(slot)
+        with self._act():
+            self._manager.end()
+        return "stopped"
 
     def _rollout(self) -> dict[str, Any]:
         rollout = self._place.rollout
