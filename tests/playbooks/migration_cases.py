@@ -96,7 +96,7 @@ REFUSED = [
     Case(
         "adds_not_null_with_a_python_default",
         'migrations.AddField("Item", "rating", models.IntegerField(default=0))',
-        "rating is NOT NULL without a database default",
+        "rating is NOT NULL without a db_default",
     ),
     Case(
         "makes_a_nullable_column_not_null",
@@ -106,7 +106,7 @@ REFUSED = [
     Case(
         "drops_a_database_default",
         'migrations.AlterField("Item", "state", models.CharField(max_length=10))',
-        "state is NOT NULL without a database default",
+        "state is NOT NULL without a db_default",
         seen=False,  # on SQLite Django writes the default itself
     ),
     Case(
@@ -114,21 +114,21 @@ REFUSED = [
         'migrations.SeparateDatabaseAndState(state_operations=[migrations.AddField("Item", "strict",'
         ' models.CharField(max_length=10, db_default="x"))]),'
         'migrations.AlterField("Item", "strict", models.CharField(max_length=10))',
-        "strict is NOT NULL without a database default",
+        "strict is NOT NULL without a db_default",
     ),
     Case(
         "makes_a_column_no_longer_written_not_null",
         'migrations.SeparateDatabaseAndState(state_operations=[migrations.AddField("Item", "legacy",'
         " models.CharField(max_length=10, null=True))]),"
         'migrations.AlterField("Item", "legacy", models.CharField(max_length=10, default=""))',
-        "legacy is NOT NULL without a database default",
+        "legacy is NOT NULL without a db_default",
     ),
     Case(
         "adds_fills_and_tightens_at_once",
         'migrations.AddField("Item", "rating", models.IntegerField(null=True)),'
         "migrations.RunPython(migrations.RunPython.noop),"
         'migrations.AlterField("Item", "rating", models.IntegerField(default=0))',
-        "rating is NOT NULL without a database default",
+        "rating is NOT NULL without a db_default",
     ),
     Case(
         "shortens_a_text",
@@ -199,12 +199,14 @@ REFUSED = [
     ),
     Case(
         "adds_a_unique_constraint_on_an_expression",
-        'migrations.AddConstraint("Item", models.UniqueConstraint(models.functions.Lower("title"), name="APP_u"))',
+        'migrations.AddConstraint("Item", models.UniqueConstraint('
+        'models.functions.Lower("title"), name="APP_u"))',
         "may violate: constraint APP_u",
     ),
     Case(
         "adds_a_check_constraint",
-        'migrations.AddConstraint("Item", models.CheckConstraint(condition=models.Q(stock__gte=0), name="APP_c"))',
+        'migrations.AddConstraint("Item", models.CheckConstraint('
+        'condition=models.Q(stock__gte=0), name="APP_c"))',
         "may violate: constraint APP_c",
     ),
     Case(
@@ -222,7 +224,7 @@ REFUSED = [
     Case(
         "orders_with_respect_to_another_model",
         'migrations.AlterOrderWithRespectTo("Item", "main_tag")',
-        "_order is NOT NULL without a database default",
+        "_order is NOT NULL without a db_default",
     ),
     Case(
         "drops_a_column_by_sql",
@@ -237,7 +239,8 @@ REFUSED = [
     Case(
         "is_an_operation_that_only_its_author_knows",
         'type("Own", (Operation,), {"state_forwards": lambda *a: None,'
-        ' "database_forwards": lambda self, app, editor, *a: editor.execute("ALTER TABLE APP_item DROP COLUMN note")})()',
+        ' "database_forwards": lambda self, app, editor, *a:'
+        ' editor.execute("ALTER TABLE APP_item DROP COLUMN note")})()',
         "it cannot be seen that the running release can live with: Own",
     ),
 ]
@@ -379,9 +382,9 @@ SQL_ACCEPTED = [
     "-- nothing but a comment",
     "SELECT 'ALTER TABLE APP_item DROP COLUMN note'",
     "WITH x AS (SELECT 1) UPDATE APP_item SET stock = 0",
-    "CREATE TABLE APP_new (id int, APP_item int REFERENCES APP_item (id)); CREATE INDEX i ON APP_item (title)",
+    "CREATE TABLE APP_new (id int, i int REFERENCES APP_item (id)); CREATE INDEX i ON APP_item (title)",
     "CREATE UNIQUE INDEX i ON APP_retired (id)",
-    "CREATE OR REPLACE FUNCTION f() RETURNS trigger AS $$ BEGIN DROP TABLE APP_item; END; $$ LANGUAGE plpgsql",
+    "CREATE OR REPLACE FUNCTION f() RETURNS trigger AS $$ BEGIN DROP TABLE APP_item; END $$ LANGUAGE sql",
     "DROP TABLE APP_retired",
     "ALTER TABLE APP_retired RENAME TO gone",
     "ALTER TABLE APP_item ADD COLUMN x numeric(8, 2) NOT NULL DEFAULT 0, ADD COLUMN y int NULL",
@@ -389,6 +392,6 @@ SQL_ACCEPTED = [
     "ALTER TABLE APP_item ALTER title SET NOT NULL",
     "ALTER TABLE APP_item ALTER legacy TYPE text, MODIFY legacy text NULL",
     "ALTER TABLE APP_item ALTER note DROP DEFAULT",
-    "ALTER TABLE APP_item DROP CONSTRAINT c, VALIDATE CONSTRAINT d, RENAME CONSTRAINT e TO f, ADD INDEX (title)",
+    "ALTER TABLE APP_item DROP CONSTRAINT c, VALIDATE CONSTRAINT d, RENAME CONSTRAINT e TO f, ADD INDEX (a)",
     "DROP INDEX CONCURRENTLY i",
 ]

@@ -1,4 +1,4 @@
-"""Tiny Django projects for the migration judge: an application folder each, one SQLite file, real processes."""
+"""Tiny Django projects for the migration judge: a folder of apps each, one SQLite file, real processes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ SETTINGS = """
 import os
 from pathlib import Path
 here = Path(__file__).parent
-INSTALLED_APPS = [*os.environ.get("MORE_APPS", "").split(), *sorted(p.parent.name for p in here.glob("*/models.py"))]
-DATABASES = {"default": {"ENGINE": os.environ.get("ENGINE", "django.db.backends.sqlite3"), "NAME": os.environ["DB"]}}
+INSTALLED_APPS = os.environ.get("APPS", "").split() + sorted(p.parent.name for p in here.glob("*/models.py"))
+ENGINE = os.environ.get("ENGINE", "django.db.backends.sqlite3")
+DATABASES = {"default": {"ENGINE": ENGINE, "NAME": os.environ["DB"]}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "none"
 USE_TZ = True
