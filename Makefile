@@ -35,7 +35,7 @@ scan:  ## secrets, unpinned requirements, corrupt bundles
 	@scripts/scan
 migrations:  ## missing or conflicting migrations, and those that the running release could not live with
 	@scripts/venv dev
-	@scripts/migrations
+	@$(python) scripts/migrations.py
 pipeline:  ## all stages in order (DEPLOY=1: to the end)
 	@scripts/pipeline
 remote:  ## a bare repository that runs the pipeline on push

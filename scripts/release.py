@@ -33,24 +33,31 @@ def git(*arguments: str, index: str | None = None) -> str:
     """Run git in the checkout and return what it says."""
     environment = os.environ | ({"GIT_INDEX_FILE": index} if index else {}) | {"TZ": "UTC"}
     try:
-        return subprocess.run(["git", *arguments], cwd=CHECKOUT, env=environment, check=True, text=True,
-                              capture_output=True).stdout
+        return subprocess.run(
+            ["git", *arguments], cwd=CHECKOUT, env=environment, check=True, text=True, capture_output=True
+        ).stdout
     except FileNotFoundError as error:
         raise RolloutError("git is not installed", "install it and run the command again") from error
     except subprocess.CalledProcessError as error:
         words = error.stderr.strip().splitlines()[-1:]
-        raise RolloutError(f"{CHECKOUT} is not a usable git checkout ({words[0] if words else 'git failed'})",
-                           "a release is made from a commit: git clone the repository and work there") from error
+        raise RolloutError(
+            f"{CHECKOUT} is not a usable git checkout ({words[0] if words else 'git failed'})",
+            "a release is made from a commit: git clone the repository and work there",
+        ) from error
 
 
 def source() -> Source:
     """The release of the checkout as it stands: of its commit, or of that with uncommitted changes, which it says."""
     if git("rev-parse", "--show-toplevel").strip() != str(CHECKOUT):
         raise RolloutError(f"{CHECKOUT} is not a git checkout", "git clone the repository and work there")
-    commit, epoch, date = git("show", "-s", "--format=%H %ct %cd", "--date=format-local:%Y%m%d-%H%M%S", "HEAD").split()
+    commit, epoch, date = git(
+        "show", "-s", "--format=%H %ct %cd", "--date=format-local:%Y%m%d-%H%M%S", "HEAD"
+    ).split()
     version = f"{date}-{commit[:12]}"
     if not git("status", "--porcelain"):
-        return Source(version, commit, int(epoch), git("ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0")[:-1])
+        return Source(
+            version, commit, int(epoch), git("ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0")[:-1]
+        )
     with tempfile.TemporaryDirectory() as folder:
         index = f"{folder}/index"
         git("read-tree", "HEAD", index=index)
@@ -90,12 +97,25 @@ def verify(store: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("act", choices=["version", "build", "list", "verify"], help=(
-        "version: of this checkout; build: its bundle; list: the kept releases; verify: the kept bundles' checksums"))
-    parser.add_argument("--store", type=Path, default=Path(os.environ.get("RELEASES", CHECKOUT / ".run/releases")),
-                        help="the folder that keeps bundles (RELEASES)")
-    parser.add_argument("--root", type=Path, default=Path(os.environ.get("ROLLOUT_ROOT", CHECKOUT / ".run/dev")),
-                        help="the environment whose running release is marked (ROLLOUT_ROOT)")
+    parser.add_argument(
+        "act",
+        choices=["version", "build", "list", "verify"],
+        help=(
+            "version: of this checkout; build: its bundle; list: the kept ones; verify: the kept bundles' checksums"
+        ),
+    )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        default=Path(os.environ.get("RELEASES", CHECKOUT / ".run/releases")),
+        help="the folder that keeps bundles (RELEASES)",
+    )
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path(os.environ.get("ROLLOUT_ROOT", CHECKOUT / ".run/dev")),
+        help="the environment whose running release is marked (ROLLOUT_ROOT)",
+    )
     options = parser.parse_args()
     try:
         if options.act == "version":

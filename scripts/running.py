@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Does VERSION serve on this machine, with the settings of this checkout? Answers by its status, in a fraction of a second."""
+"""Does VERSION serve here, with the settings of this checkout? Answers by its status, in a fraction of a second."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def serves(place: Place, version: str, settings: Path) -> bool:
     current, manager = place.current, Manager(place)
     if not current or current["version"] != version or place.rollout:
         return False
-    if current["settings"] != digest_of(place.settings(settings)) or not manager.running:
+    if current["settings"] != digest_of(place.settings(settings)) or not manager.runs():
         return False
     facts = place.service(version)
     well = probe.get(manager.private(current["slot"]), facts.health.ready, facts.health.host).status == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
@@ -15,7 +16,12 @@ description:
   - Tasks of Ansible's own that only steer (includes, facts) are left out unless C(-v) is given.
 """
 
-STEERING = {"ansible.builtin.include_tasks", "ansible.builtin.include_role", "ansible.builtin.set_fact", "ansible.builtin.fail"}
+STEERING = {
+    "ansible.builtin.include_tasks",
+    "ansible.builtin.include_role",
+    "ansible.builtin.set_fact",
+    "ansible.builtin.fail",
+}
 WIDTH = 52
 
 
@@ -24,21 +30,21 @@ class CallbackModule(CallbackBase):
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "rollout_progress"
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._began = 0.0
         self._waited = False
 
-    def v2_playbook_on_task_start(self, task, is_conditional):
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         self._began = time.monotonic()
         self._waited = False
 
-    def v2_runner_retry(self, result):
+    def v2_runner_retry(self, result: Any) -> None:
         if not self._waited:
             self._waited = True
             self._display.display(f"  waiting: {result._result.get('msg', '')}")
 
-    def v2_runner_on_ok(self, result):
+    def v2_runner_on_ok(self, result: Any) -> None:
         report = result._result.get("report")
         if report is not None:
             for line in report:
@@ -46,21 +52,21 @@ class CallbackModule(CallbackBase):
         elif result._task.action not in STEERING or self._display.verbosity:
             self._line(result, result._result.get("msg", ""))
 
-    def v2_runner_on_failed(self, result, ignore_errors=False):
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         message = str(result._result.get("msg", "failed"))
-        if result._task.action == "ansible.builtin.fail":
-            self._display.error(message, wrap_text=False)
-        elif result._result.get("final"):
+        if result._task.action == "ansible.builtin.fail" or result._result.get("final"):
             self._display.error(message, wrap_text=False)
         else:
             self._line(result, "FAILED")
         if self._display.verbosity:
             self._display.display(str(result._result.get("exception", "")))
 
-    def v2_runner_on_unreachable(self, result):
-        self._display.error(f"{result._host.get_name()} cannot be reached: {result._result.get('msg', '')}", wrap_text=False)
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self._display.error(
+            f"{result._host.get_name()} cannot be reached: {result._result.get('msg', '')}", wrap_text=False
+        )
 
-    def _line(self, result, words):
+    def _line(self, result: Any, words: str) -> None:
         host = result._host.get_name()
         name = result._task.get_name().removeprefix("rollout : ")
         where = "" if host == "localhost" else f"{host}: "

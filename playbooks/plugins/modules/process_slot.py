@@ -39,26 +39,34 @@ msg: {description: What was found, type: str, returned: always}
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.rollout import act, record
+from ansible.module_utils.rollout.lease import Lease
+from ansible.module_utils.rollout.place import Place
 from ansible.module_utils.rollout.process import ProcessEngine
 
 
-def finish_killed(place, lease):
+def finish_killed(place: Place, lease: Lease) -> None:
     """Write down how the rollout ended that a dead owner left, now that what it began is undone."""
     with lease.act():
         killed = (place.rollout or {}).get("killed")
         if killed:
             step = killed.get("step")
             settled = (place.current or {}).get("rollout") == killed["number"]
-            mine = place.rollout
+            mine = place.rollout or {}
             if killed["number"] not in [line["number"] for line in place.history]:
-                record.remember(place, killed, "done" if settled else "killed", "" if settled else f"its deployer died in step {step}; undone")
+                record.remember(
+                    place,
+                    killed,
+                    "done" if settled else "killed",
+                    "" if settled else f"its deployer died in step {step}; undone",
+                )
             mine["killed"] = None
             place.note(**mine)
 
 
-def work(place, lease, parameters):
+def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, Any]:
     engine = ProcessEngine(place, lease, parameters["ready_seconds"])
     state, port, environment = parameters["state"], parameters["port"], parameters["environment"]
     if state == "possible":
@@ -77,10 +85,13 @@ def work(place, lease, parameters):
     return {"msg": engine.switch(settings, digest, environment)}
 
 
-def main():
+def main() -> None:
     act.run(
         {
-            "state": {"choices": ["possible", "proved", "serving", "verified", "undone", "ended"], "required": True},
+            "state": {
+                "choices": ["possible", "proved", "serving", "verified", "undone", "ended"],
+                "required": True,
+            },
             "port": {"type": "int", "required": True},
             "manager": {"type": "path", "required": True},
             "environment": {"type": "str", "required": True},

@@ -9,8 +9,8 @@ short_description: Look at the release that serves
 description: [Changes nothing. Fails when O(smoke) is set and an answer is not as it should be.]
 options:
   root: {description: The environment's folder, type: path, required: true}
-  smoke: {description: Ask every path of the service file instead of reporting, type: bool, default: false}
-  version: {description: The release that ought to answer to O(smoke); empty for the recorded one, type: str, default: ""}
+  smoke: {description: Ask every path instead of reporting, type: bool, default: false}
+  version: {description: The release that ought to answer; empty for the recorded one, type: str, default: ""}
 author: [The maintainers (@maintainers)]
 """
 
@@ -30,7 +30,7 @@ from ansible.module_utils.rollout.place import Place
 from ansible.module_utils.rollout.status import report, smoke
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},

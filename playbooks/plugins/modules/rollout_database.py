@@ -31,11 +31,15 @@ pending: {description: The migrations that are to be applied, type: list, return
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.rollout import act, database
+from ansible.module_utils.rollout.lease import Lease
+from ansible.module_utils.rollout.place import Place
 
 
-def judge(place, lease, rollout, told):
+def judge(place: Place, lease: Lease, told: dict[str, str]) -> dict[str, Any]:
+    rollout = place.rollout or {}
     with lease.act():
         script = database.judge_script(place)
     verdict = database.judge(place, script, told, rollback=rollout["kind"] == "rollback")
@@ -46,28 +50,31 @@ def judge(place, lease, rollout, told):
     return {"changed": False, "pending": pending, "msg": "; ".join([words, *verdict["overridden"]])}
 
 
-def migrate(place, lease, rollout, told, demo, seconds):
+def migrate(place: Place, lease: Lease, told: dict[str, str], demo: bool, seconds: float) -> dict[str, Any]:
+    rollout = place.rollout or {}
     did = []
     if rollout["migrations"]:
         copies = database.back_up(place, rollout["version"], rollout["number"])
         with lease.act():
             pass  # the last look at the number before the schema changes
         took = database.migrate(place, told, seconds)
-        did.append(f"{len(rollout['migrations'])} applied in {took:.1f} s, copied before: {', '.join(copies) or 'nothing'}")
+        did.append(
+            f"{len(rollout['migrations'])} applied in {took:.1f} s, copied before: {', '.join(copies) or 'nothing'}"
+        )
     if demo and not place.current:
         database.load_demo(place, told, seconds)
         did.append("demo data loaded")
     return {"changed": bool(did), "msg": "; ".join(did) or "nothing to migrate"}
 
 
-def work(place, lease, parameters):
+def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, Any]:
     told = place.settings(Path(parameters["settings"])) | {"ENVIRONMENT": parameters["environment"]}
     if parameters["state"] == "judged":
-        return judge(place, lease, place.rollout, told)
-    return migrate(place, lease, place.rollout, told, parameters["demo"], parameters["seconds"])
+        return judge(place, lease, told)
+    return migrate(place, lease, told, parameters["demo"], parameters["seconds"])
 
 
-def main():
+def main() -> None:
     act.run(
         {
             "state": {"choices": ["judged", "migrated"], "required": True},

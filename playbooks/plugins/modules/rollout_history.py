@@ -23,13 +23,14 @@ rollouts: {description: The same as data, type: list, returned: success}
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.rollout.errors import RolloutError
 from ansible.module_utils.rollout.place import Place
 
 
-def line_of(rollout):
+def line_of(rollout: dict[str, Any]) -> str:
     """One rollout in one line."""
     seconds = " ".join(f"{step} {took:.1f}" for step, took in rollout["seconds"].items())
     migrations = f", {len(rollout['migrations'])} migrations" if rollout["migrations"] else ""
@@ -40,7 +41,7 @@ def line_of(rollout):
     )
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={"root": {"type": "path", "required": True}, "last": {"type": "int", "default": 20}},
         supports_check_mode=True,

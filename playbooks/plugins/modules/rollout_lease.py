@@ -35,6 +35,7 @@ killed: {description: The rollout that a dead owner left unfinished, type: dict,
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.rollout.errors import RolloutError
@@ -42,17 +43,20 @@ from ansible.module_utils.rollout.lease import Lease, LeaseHeld
 from ansible.module_utils.rollout.place import Place
 
 
-def target(place, kind, version):
+def target(place: Place, kind: str, version: str) -> str:
     """The release to roll out: the given one, or the previous one for a rollback."""
     if kind != "rollback" or version:
         return version
     previous = (place.current or {}).get("previous")
     if not previous:
-        raise RolloutError("no release ran here before this one", "name one: make rollback VERSION=..., `make releases` lists them")
-    return previous
+        raise RolloutError(
+            "no release ran here before this one",
+            "name one: make rollback VERSION=..., `make releases` lists them",
+        )
+    return str(previous)
 
 
-def hold(place, parameters):
+def hold(place: Place, parameters: dict[str, Any]) -> dict[str, Any]:
     """Take the lease and begin the rollout's journal."""
     version = target(place, parameters["kind"], parameters["version"])
     lease = Lease(place.root)
@@ -61,16 +65,22 @@ def hold(place, parameters):
         left = place.rollout
         killed = left.get("killed") or left if left else None
         rollout = {
-            "number": lease.number, "kind": parameters["kind"], "version": version, "owner": parameters["owner"],
-            "from": (place.current or {}).get("version"), "at": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
-            "step": "lock", "steps": {"lock": time.time()}, "killed": killed,
+            "number": lease.number,
+            "kind": parameters["kind"],
+            "version": version,
+            "owner": parameters["owner"],
+            "from": (place.current or {}).get("version"),
+            "at": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
+            "step": "lock",
+            "steps": {"lock": time.time()},
+            "killed": killed,
         }
         place.forget_rollout()
         place.note(**rollout)
     return {"number": lease.number, "version": version, "killed": killed}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},

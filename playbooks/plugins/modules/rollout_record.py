@@ -31,23 +31,25 @@ line: {description: The line of history, type: dict, returned: success}
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.rollout import act, record
+from ansible.module_utils.rollout.lease import Lease
+from ansible.module_utils.rollout.place import Place
 
 
-def work(place, lease, parameters):
-    rollout = place.rollout
-    pruned = []
+def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, Any]:
+    rollout, failed = place.rollout or {}, bool(parameters["reason"])
     with lease.act():
-        if not parameters["reason"]:
+        if not failed:
             record.settle(place, digest=parameters["digest"])
             record.keep_settings(place, Path(parameters["settings"]))
-            pruned = record.forget_old(place, Path(parameters["store"]), parameters["keep"])
-        line = record.remember(place, rollout, "failed" if parameters["reason"] else "done", parameters["reason"])
+        line = record.remember(place, rollout, "failed" if failed else "done", parameters["reason"])
+    pruned = [] if failed else record.forget_old(place, Path(parameters["store"]), parameters["keep"])
     return {"line": line, "msg": f"{len(pruned)} old releases pruned" if pruned else "written down"}
 
 
-def main():
+def main() -> None:
     act.run(
         {
             "reason": {"type": "str", "default": ""},

@@ -32,12 +32,15 @@ digest: {description: What identifies its settings and secrets, type: str, retur
 """
 
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.rollout import act, release
+from ansible.module_utils.rollout.lease import Lease
+from ansible.module_utils.rollout.place import Place
 
 
-def work(place, lease, parameters):
-    rollout = place.rollout
+def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, Any]:
+    rollout = place.rollout or {}
     version, environment = rollout["version"], parameters["environment"]
     release.fit_for(version, environment)
     unpacked = release.unpack(place, Path(parameters["store"]), parameters["name"], version)
@@ -54,7 +57,7 @@ def work(place, lease, parameters):
     }
 
 
-def main():
+def main() -> None:
     act.run(
         {
             "store": {"type": "path", "required": True},

@@ -216,6 +216,25 @@ def download_wheels(checkout: Path, facts: service.Service, into: Path) -> None:
     shutil.copytree(cache, into, ignore=shutil.ignore_patterns(".complete"))
 
 
+def unserved(facts: service.Service, told: dict[str, str], programs: Path, scratch: Path) -> dict[str, str]:
+    """What a command of the service's is told when nobody is served: at build, and when only looking."""
+    return told | {
+        "PATH": f"{programs}:/usr/bin:/bin",
+        "HOME": str(scratch),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "DJANGO_SETTINGS_MODULE": facts.settings_module,
+        "STATIC_ROOT": str(scratch),
+        "STATIC_SHARED": str(scratch),
+        "DATA_DIR": str(scratch),
+        "RUN_DIR": str(scratch),
+        "ENVIRONMENT": "dev",
+        "RELEASE_VERSION": "none",
+        "RELEASE_COMMIT": "none",
+        "SECRET_KEY": "nobody is served with this key " * 2,
+    }
+
+
 def collect_static(facts: service.Service, work: Path, told: dict[str, str]) -> None:
     """Run the service's `static` command in the unpacked application."""
     (work / "static").mkdir()
@@ -226,26 +245,8 @@ def collect_static(facts: service.Service, work: Path, told: dict[str, str]) -> 
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     manifest = {"version": "build", "pythons": [python]}
     install(work, manifest)
-    _run(
-        ["/bin/sh", "-c", facts.static],
-        cwd=work / "app",
-        env=told
-        | {
-            "PATH": f"{work}/venv/bin:/usr/bin:/bin",
-            "HOME": str(scratch),
-            "LANG": "C.UTF-8",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "DJANGO_SETTINGS_MODULE": facts.settings_module,
-            "STATIC_ROOT": str(work / "static"),
-            "STATIC_SHARED": str(work / "static"),
-            "DATA_DIR": str(scratch),
-            "RUN_DIR": str(scratch),
-            "ENVIRONMENT": "dev",
-            "RELEASE_VERSION": "build",
-            "RELEASE_COMMIT": "build",
-            "SECRET_KEY": "only for collecting static files " * 2,
-        },
-    )
+    told = unserved(facts, told, work / "venv/bin", scratch) | {"STATIC_ROOT": str(work / "static")}
+    _run(["/bin/sh", "-c", facts.static], cwd=work / "app", env=told)
     shutil.rmtree(scratch)
     shutil.rmtree(work / "venv")
 

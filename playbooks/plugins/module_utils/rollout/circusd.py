@@ -52,10 +52,10 @@ class Manager:
     @property
     def port(self) -> int:
         """The port that the running circusd holds, 0 when none runs."""
-        return int(read_json(self._run / "port.json")["port"]) if self.running else 0
+        return int(read_json(self._run / "port.json")["port"]) if self.runs() else 0
 
-    @property
-    def running(self) -> bool:
+    def runs(self) -> bool:
+        """Whether circusd answers."""
         return self._control.exists() and self._answers()
 
     def private(self, slot: str) -> Path:
@@ -67,7 +67,7 @@ class Manager:
 
         :param port: the service's port on 127.0.0.1.
         """
-        if self.running:
+        if self.runs():
             if self.port != port:
                 raise RolloutError(
                     f"the service runs on port {self.port}, not {port}",
@@ -101,7 +101,7 @@ class Manager:
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
         )
         end = time.monotonic() + 30
-        while not self.running:
+        while not self.runs():
             if time.monotonic() > end:
                 raise RolloutError(
                     "the service manager did not start", f"look at {self._place.root}/log/circus.log"
@@ -111,7 +111,7 @@ class Manager:
 
     def end(self) -> None:
         """Stop every process, then circusd itself, and wait until it is gone."""
-        if not self.running:
+        if not self.runs():
             return
         pid = int((self._run / "circus.pid").read_text())
         self._call("quit", waiting=True)
@@ -190,7 +190,7 @@ class Manager:
 
     def _answers(self) -> bool:
         try:
-            return self._client(5).send_message("status")["status"] == "ok"
+            return bool(self._client(5).send_message("status")["status"] == "ok")
         except CallError:
             return False
 
@@ -226,10 +226,9 @@ class Manager:
         return answer
 
     def _command(self, slot: str, process: str) -> str:
-        python, launch = self._manager / "bin/python", self._manager / "launch.py"
-        return (
-            f"{python} {launch} {self._place.root} {slot} {process} "
-            + (f"$(circus.sockets.public) $(circus.sockets.{slot})" if process == WEB else "0 0")
+        python, launcher = self._manager / "bin/python", self._manager / "launch.py"
+        return f"{python} {launcher} {self._place.root} {slot} {process} " + (
+            f"$(circus.sockets.public) $(circus.sockets.{slot})" if process == WEB else "0 0"
         )
 
     @property
@@ -241,7 +240,7 @@ class Manager:
 
         :param lock: the hashed requirements that it is made from.
         """
-        if self.running:
+        if self.runs():
             return
         done = self._manager / f".{sha256(lock)[:16]}"
         if not done.exists():
@@ -281,16 +280,18 @@ class Manager:
     def _configuration(self, port: int) -> str:
         """Sockets, and the two watchers that use them: circus cannot be told of such later."""
         parts = [
-            f"[circus]\nendpoint = ipc://{self._control}\npubsub_endpoint = ipc://{self._run}/circus-events.sock\n"
+            f"[circus]\nendpoint = ipc://{self._control}\npubsub_endpoint = ipc://{self._run}/circus-events.sock",
             "statsd = False\ncheck_delay = 0.5\numask = 077\n",
             f"[socket:public]\nhost = 127.0.0.1\nport = {port}\nbacklog = 2048\n",
         ]
         for slot in SLOTS:
-            stream = "".join(f"stdout_stream.{key} = {value}\n" for key, value in self._log(f"{WEB}-{slot}").items())
+            stream = "".join(
+                f"stdout_stream.{key} = {value}\n" for key, value in self._log(f"{WEB}-{slot}").items()
+            )
             options = "".join(f"{key} = {value}\n" for key, value in OPTIONS.items())
             parts += [
                 f"[socket:{slot}]\npath = {self.private(slot)}\numask = 63\n",
-                f"[watcher:{WEB}-{slot}]\ncmd = {self._command(slot, WEB)}\nuse_sockets = True\nautostart = False\n"
+                f"[watcher:{WEB}-{slot}]\ncmd = {self._command(slot, WEB)}\nuse_sockets = True\nautostart = False",
                 f"{options}{stream}",
             ]
         return "\n".join(parts)

@@ -70,7 +70,7 @@ def judge(place: Place, script: Path, told: dict[str, str], *, rollback: bool) -
     new, running = rollout["version"], (place.current or {}).get("version")
     if rollback and not running:
         raise RolloutError("nothing runs here, so there is nothing to roll back from", "run `make deploy`")
-    reader, needy = (running, new) if rollback else (new, running)
+    reader, needy = (str(running), new) if rollback else (str(new), running)
     arguments = ["judge"]
     if needy:
         needs = _ask(place, script, needy, ["needs"], told)
@@ -149,4 +149,6 @@ def load_demo(place: Place, told: dict[str, str], seconds: float) -> None:
     version = (place.rollout or {})["version"]
     command = place.service(version).demo
     if command and (done := in_release(place, version, ["/bin/sh", "-c", command], told, seconds)).returncode:
-        raise RolloutError(f"the demo data could not be loaded: {last_words(done)}", "mend the demo command and deploy again")
+        raise RolloutError(
+            f"the demo data could not be loaded: {last_words(done)}", "mend the demo command and deploy again"
+        )

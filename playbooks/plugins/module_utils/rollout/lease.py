@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -116,9 +116,13 @@ class Lease:
         done = threading.Event()
 
         def keep() -> None:
-            with suppress(StaleLease, OSError):  # the next act says so
-                while not done.wait(seconds / 3):
+            while not done.wait(seconds / 3):
+                try:
                     self.renew(seconds)
+                except StaleLease:
+                    return  # the next act says so
+                except (RolloutError, OSError):
+                    continue  # a long act, or a full disk: until the expiry there is time to try again
 
         thread = threading.Thread(target=keep, daemon=True)
         thread.start()

@@ -32,7 +32,7 @@ class ProcessEngine:
 
     def possible(self, port: int) -> str:
         """Preflight: the port is ours or free."""
-        if self._manager.running:
+        if self._manager.runs():
             if self._manager.port != port:
                 raise RolloutError(
                     f"the service runs on port {self._manager.port}, not {port}",
@@ -95,7 +95,7 @@ class ProcessEngine:
     def undo(self) -> str:
         """Make the slot serve that served before, whatever has been done meanwhile, and empty the other one."""
         old, new = self._place.serving, self._place.idle
-        if not self._manager.running:
+        if not self._manager.runs():
             return "nothing runs"
         if not old:
             self.end()
@@ -111,7 +111,7 @@ class ProcessEngine:
 
     def end(self) -> str:
         """Stop everything; what stands in the slots stays for the next start."""
-        if not self._manager.running:
+        if not self._manager.runs():
             return "nothing runs"
         for slot in SLOTS:
             self._drain(slot)

@@ -20,8 +20,10 @@ SPARE_BYTES = 100_000_000
 def fit_for(version: str, environment: str) -> None:
     """A release of uncommitted changes goes to dev only."""
     if "-dirty-" in version and environment != "dev":
-        raise RolloutError(f"{version} holds uncommitted changes and may be rolled out to dev only",
-                           "commit them, then `make build` and deploy that")
+        raise RolloutError(
+            f"{version} holds uncommitted changes and may be rolled out to dev only",
+            "commit them, then `make build` and deploy that",
+        )
 
 
 def make_secrets(place: Place, names: list[str]) -> None:
@@ -55,8 +57,10 @@ def unpack(place: Place, store: Path, name: str, version: str) -> bool:
     needed = source.stat().st_size * UNPACKED_TIMES_BUNDLE + SPARE_BYTES
     free = shutil.disk_usage(into.parent).free
     if free < needed:
-        raise RolloutError(f"{into.parent} has {free // 10**6} MB free, the release needs {needed // 10**6}",
-                           "free space on that disk and run the command again")
+        raise RolloutError(
+            f"{into.parent} has {free // 10**6} MB free, the release needs {needed // 10**6}",
+            "free space on that disk and run the command again",
+        )
     bundle.unpack(source, into)
     return True
 
@@ -66,4 +70,7 @@ def check(place: Place, version: str, told: dict[str, str]) -> None:
     command = place.service(version).check
     done = in_release(place, version, ["/bin/sh", "-c", command], told, seconds=120)
     if done.returncode:
-        raise RolloutError(f"the check of {version} failed: {last_words(done)}", "mend the settings or the release and deploy again")
+        raise RolloutError(
+            f"the check of {version} failed: {last_words(done)}",
+            "mend the settings or the release and deploy again",
+        )

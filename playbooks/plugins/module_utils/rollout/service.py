@@ -65,7 +65,7 @@ def load(path: Path) -> Service:
         raise RolloutError(
             f"{path} cannot be read: {error}", "write one as docs/service-file.md shows"
         ) from error
-    service = _typed(Service, data, path, "")
+    service: Service = _typed(Service, data, path, "")
     if WEB not in service.processes:
         raise _wrong(path, "processes", f"`{WEB}`, the one that serves the port, is missing")
     return service

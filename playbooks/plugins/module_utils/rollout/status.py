@@ -16,20 +16,33 @@ def report(place: Place) -> list[str]:
     lines = []
     if not current:
         lines.append("nothing serves here yet; `make up` changes that")
-    elif not manager.running:
+    elif not manager.runs():
         lines.append(f"{current['version']} is stopped; `make up` starts it")
     else:
         service = place.service(current["version"])
         answer = probe.get(manager.private(current["slot"]), service.health.ready, service.health.host)
         well = "ready" if answer.status == 200 else f"NOT READY: {answer}"
-        lines.append(f"{current['version']} serves from {current['slot']} on port {manager.port} since {current['since']}: {well}")
+        lines.append(
+            f"{current['version']} serves from {current['slot']} on port {manager.port}"
+            f" since {current['since']}: {well}"
+        )
         for slot in SLOTS:
-            lines += [f"  {name}-{slot:<6} process {manager.pid(slot, name) or 'none: it keeps dying'}"
-                      for name in sorted(manager.active(slot))]
-        lines += [f"  {name} does not run; `make deploy` starts it" for name in service.processes if name not in manager.active(current["slot"])]
+            lines += [
+                f"  {name}-{slot:<6} process {manager.pid(slot, name) or 'none: it keeps dying'}"
+                for name in sorted(manager.active(slot))
+            ]
+        lines += [
+            f"  {name} does not run; `make deploy` starts it"
+            for name in service.processes
+            if name not in manager.active(current["slot"])
+        ]
         lines.append(f"  before it: {current['previous'] or 'nothing'}")
     if holder:
-        state = "its owner is dead or asleep; the next deploy takes over" if holder.expired else f"in step {(rollout or {}).get('step')}"
+        state = (
+            "its owner is dead or asleep; the next deploy takes over"
+            if holder.expired
+            else f"in step {(rollout or {}).get('step')}"
+        )
         lines.append(f"rollout {holder.number} under way: {holder}, {state}")
     return lines
 
@@ -40,7 +53,7 @@ def smoke(place: Place, version: str = "") -> list[str]:
     :raises RolloutError: an answer is not 200, or another version than the recorded (or given) one answers.
     """
     current, manager = place.current, Manager(place)
-    if not current or not manager.running:
+    if not current or not manager.runs():
         raise RolloutError("nothing serves here", "run `make deploy`")
     health, public = place.service(current["version"]).health, ("127.0.0.1", manager.port)
     lines = []
