@@ -22,5 +22,5 @@ def checkout() -> Iterator[Checkout]:
 @pytest.fixture(scope="module")
 def up(checkout: Checkout) -> Checkout:
     """The service of the clone, up."""
-    checkout.make("up")
+    checkout.make("deploy")
     return checkout

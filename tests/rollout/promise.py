@@ -1,14 +1,16 @@
 """A service under load while things are done to it, and what each of them has to leave behind."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.rollout.checkout import Change, Checkout
+from tests.rollout.changes import visible_text
+from tests.rollout.checkout import Change, Checkout, wait_until
 from tests.rollout.load import Load
 from tests.rollout.processes import Process, alive, held_ports
 from tests.rollout.report import Record
-from tests.rollout.state import damage
+from tests.rollout.state import await_rest, damage, unfinished_tasks
 
 GIVEN = ("RUN_DIR", "READY_FILE", "LISTEN_PID", "LISTEN_FDS")
 
@@ -88,3 +90,30 @@ class Site:
         finally:
             self.checkout.go_to(good)
         return done.output
+
+    def hold_back_a_second_deploy(self) -> None:
+        """Deploy twice at once: the second has to be told who is at it. Raises AssertionError otherwise."""
+        checkout = self.checkout
+        commit = checkout.commit(visible_text("one of two deploys"))
+        first = checkout.start("deploy")
+        checkout.await_step("prove", first)
+        holder = checkout.read("lease")["owner"]
+        second = checkout.make("deploy", check=False, ROLLOUT_WAIT_SECONDS="1")
+        first.wait(120)
+        said = [line for line in second.output.splitlines() if "under way" in line and holder in line]
+        assert second.status != 0, f"the second deploy was not held back: {second.output}"
+        assert said, f"it was not said who deploys: {second.output}"
+        assert first.status == 0, first.output
+        assert checkout.version()["commit"] == commit
+
+    def survive_a_broker_that_loses_everything(self, seconds: float = 90) -> None:
+        """Lose every message of a while and the worker. Raises AssertionError when a task stays undone."""
+        (worker,) = self.checkout.running("worker")
+        worker.kill(signal.SIGSTOP)
+        try:
+            wait_until(lambda: unfinished_tasks(self.checkout) > 3, "some tasks to pile up")
+            for message in (self.checkout.root / "data/broker").rglob("*.msg"):
+                message.unlink()
+        finally:
+            worker.kill()
+        await_rest(self.checkout, seconds)

@@ -147,6 +147,16 @@ def test_a_worker_killed_in_the_middle_of_its_tasks_loses_none_and_doubles_none(
     await_rest(site.checkout)
 
 
+def test_a_broker_that_loses_every_message_loses_no_task(site: Site) -> None:
+    with site.losing_nothing("broker loses everything"):
+        site.survive_a_broker_that_loses_everything()
+
+
+def test_two_deploys_at_once_lose_nothing_and_the_second_is_told_who_is_at_it(site: Site) -> None:
+    with site.losing_nothing("two deploys at once"):
+        site.hold_back_a_second_deploy()
+
+
 def test_a_killed_web_worker_loses_at_most_the_requests_that_it_held(site: Site) -> None:
     """Paused first: then it accepts nothing between the counting of its connections and its end."""
     workers = site.checkout.web_workers()

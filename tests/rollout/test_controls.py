@@ -1,0 +1,117 @@
+"""Negative controls: each mechanism that keeps a promise is taken away once, and the promise has to break.
+
+A promise that holds without its mechanism is not tested at all.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.rollout.changes import APP, broken_page, dead_worker, replace, visible_text
+from tests.rollout.checkout import Change, Checkout
+from tests.rollout.load import Load
+from tests.rollout.marefia_traffic import MarefiaTraffic
+from tests.rollout.promise import Site
+
+pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("load")]
+MODULES = Path("playbooks/plugins/module_utils/rollout")
+DROPPED = r"closed without a response|reset|refused|no complete response"
+
+
+@pytest.fixture(scope="module")
+def site(up: Checkout) -> Iterator[Site]:
+    """A service under load, to be broken."""
+    with Load(up.url, MarefiaTraffic()) as load:
+        yield Site(up, load)
+
+
+@contextmanager
+def without(site: Site, *changes: Change) -> Iterator[None]:
+    """Work with a checkout that lacks a mechanism; afterwards the good release serves again."""
+    good = site.checkout.head
+    site.checkout.commit(*changes)
+    try:
+        yield
+    finally:
+        site.checkout.go_to(good)
+        site.deploy(visible_text(f"good again after {changes[0].__name__}"))
+
+
+def lacks_drain(checkout: Path) -> None:
+    """A web that drops its idle connections when it is told to stop."""
+    replace(checkout / "app/gunicorn.conf.py", "graceful_timeout = 25", "graceful_timeout = 0")
+
+
+def lacks_proof(checkout: Path) -> None:
+    """A rollout that switches without having asked the new release anything."""
+    replace(checkout / "playbooks/deploy.yml", ", 'prove']", "]")
+
+
+def lacks_undo(checkout: Path) -> None:
+    """A rollout that leaves things as they are when it failed."""
+    first = "old, new = self._place.serving, self._place.idle\n        if not self._manager.running:"
+    replace(checkout / MODULES / "process.py", first, f'return "left as it is"\n        {first}')
+
+
+def lacks_lease(checkout: Path) -> None:
+    """A lease that anybody gets."""
+    replace(checkout / MODULES / "lease.py", "if before and not before.expired:", "if before and False:")
+
+
+def lacks_sweep(checkout: Path) -> None:
+    """An outbox that relies on its first message."""
+    replace(
+        checkout / APP / "outbox/queue.py", "    now = timezone.now()\n    rows =", "    return 0\n    rows ="
+    )
+
+
+def lacks_held_socket(checkout: Path) -> None:
+    """A listening socket for each slot, which ends with it."""
+    replace(checkout / MODULES / "circusd.py", "backlog = 2048\\n", "backlog = 2048\\nso_reuseport = True\\n")
+
+
+def test_without_a_drain_a_deploy_loses_requests(site: Site) -> None:
+    with without(site, lacks_drain):
+        site.checkout.make("deploy")
+        site.checkout.commit(visible_text("after the drain is gone"))
+        with pytest.raises(AssertionError, match=DROPPED), site.losing_nothing("no drain"):
+            site.checkout.make("deploy")
+
+
+def test_without_a_proof_users_meet_the_broken_release(site: Site) -> None:
+    broken = pytest.raises(AssertionError, match="status 500")
+    with without(site, lacks_proof), broken, site.losing_nothing("no proof"):
+        site.refused("500", broken_page)
+
+
+def test_without_undo_a_failed_switch_leaves_two_slots(site: Site) -> None:
+    with without(site, lacks_undo), pytest.raises(AssertionError, match="two slots serve"):
+        site.refused("this worker cannot start", dead_worker)
+
+
+def test_without_the_lease_the_second_deploy_is_not_held_back(site: Site) -> None:
+    with without(site, lacks_lease), pytest.raises(AssertionError, match="was not held back"):
+        site.hold_back_a_second_deploy()
+
+
+def test_without_the_sweep_a_lost_message_is_a_lost_task(site: Site) -> None:
+    with without(site, lacks_sweep):
+        site.checkout.make("deploy")
+        with pytest.raises(AssertionError, match="outbox to be drained"):
+            site.survive_a_broker_that_loses_everything(seconds=40)
+
+
+def test_without_the_held_socket_a_deploy_loses_requests() -> None:
+    checkout = Checkout(Path(tempfile.mkdtemp(prefix="rollout-")))
+    try:
+        checkout.commit(lacks_held_socket)
+        checkout.make("deploy")
+        with Load(checkout.url, MarefiaTraffic()) as load:
+            site = Site(checkout, load)
+            with pytest.raises(AssertionError, match=DROPPED), site.losing_nothing("no held socket"):
+                site.deploy(visible_text("the second release"))
+    finally:
+        checkout.remove()
