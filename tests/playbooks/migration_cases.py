@@ -172,6 +172,12 @@ REFUSED = [
         seen=False,
     ),
     Case(
+        "turns_text_into_a_type_of_its_own",
+        'migrations.AlterField("Item", "title", type("Own", (models.Field,), {"db_type": lambda *a: "hstore"})())',
+        "from CharField(50) to hstore",
+        seen=False,
+    ),
+    Case(
         "turns_a_foreign_key_into_a_number",
         'migrations.AlterField("Item", "main_tag", models.BigIntegerField(null=True))',
         "still uses column APP_item.main_tag_id",
@@ -250,6 +256,11 @@ ACCEPTED = [
     Case(
         "adds_not_null_with_a_database_default",
         'migrations.AddField("Item", "rating", models.IntegerField(db_default=0))',
+    ),
+    Case(
+        "adds_a_generated_column",
+        'migrations.AddField("Item", "double", models.GeneratedField(expression=models.F("stock") * 2,'
+        " output_field=models.IntegerField(), db_persist=False))",
     ),
     Case("adds_an_m2m_field", 'migrations.AddField("Tag", "twins", models.ManyToManyField("APP.Tag"))'),
     Case(

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ INSTALLED_APPS = os.environ.get("APPS", "").split() + sorted(p.parent.name for p
 ENGINE = os.environ.get("ENGINE", "django.db.backends.sqlite3")
 DATABASES = {"default": {"ENGINE": ENGINE, "NAME": os.environ["DB"]}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = os.environ.get("USER_MODEL", "auth.User")
+ROLLOUT_OVERRIDES = dict([o.split("=") for o in os.environ.get("OVERRIDES", "").split(";") if o])
 SECRET_KEY = "none"
 USE_TZ = True
 """
@@ -63,9 +64,7 @@ class Project:
         self.write(f"{label}/migrations/__init__.py", "")
         self.write(f"{label}/models.py", f"from django.db import models\n{models}")
 
-    def migration(
-        self, label: str, name: str, operations: str, after: Mapping[str, str] | str = "", **more: Any
-    ) -> None:
+    def migration(self, label: str, name: str, operations: str, after: str = "", **more: Any) -> None:
         """One migration, after another of the same app; `more` are attributes of its class."""
         more["dependencies"] = [(label, after)] if after else []
         attributes = "".join(f"    {key} = {value!r}\n" for key, value in more.items())

@@ -22,7 +22,7 @@ from tests.playbooks.migration_cases import (
 from tests.playbooks.migration_project import Project
 
 CASES = REFUSED + ACCEPTED
-BATCH = 24  # apps in a project: enough to share a start, few enough to be loaded quickly
+BATCH = 31  # apps in a project: enough to share a start, few enough to be loaded quickly
 SQL = [Case(f"sql_refused_{n}", sql, harm) for n, (sql, harm) in enumerate(SQL_REFUSED)]
 SQL += [Case(f"sql_accepted_{n}", sql) for n, sql in enumerate(SQL_ACCEPTED)]
 

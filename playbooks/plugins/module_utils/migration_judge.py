@@ -91,7 +91,7 @@ def schema_of(apps: Apps, connection: BaseDatabaseWrapper) -> Schema:
 def column_of(column: models.Field[Any, Any], connection: BaseDatabaseWrapper) -> Column:
     """Comparable across vendors: a foreign key has the type of its target, a custom field the vendor's type.
 
-    `db_default` says that the database has a value where none is sent; `generated` that none may be sent.
+    `db_default` says that the database has a value where none is sent: a default, an identity, an expression.
     """
     target: Any = column
     while isinstance(target, models.ForeignKey):
@@ -99,14 +99,14 @@ def column_of(column: models.Field[Any, Any], connection: BaseDatabaseWrapper) -
     kind = "CharField" if target.get_internal_type() in STRINGS else target.get_internal_type()
     if kind not in connection.data_types:
         kind = target.db_type(connection) or kind
-    generated = getattr(column, "generated", False)
     by_default = getattr(column, "db_default", models.NOT_PROVIDED) is not models.NOT_PROVIDED
     return {
         "null": column.null,
         "type": kind,
         **{size: getattr(target, size) for size in SIZES.get(kind, [])},
-        "db_default": by_default or generated or isinstance(column, models.AutoField),
-        "generated": generated,
+        "db_default": by_default
+        or getattr(column, "generated", False)
+        or isinstance(column, models.AutoField),
     }
 
 
@@ -242,9 +242,7 @@ def column_harms(
     elif needed["null"] and not new["null"] and (old is None or old["null"]):
         reason = f"the running release may write NULL to {table}.{column}, which would become NOT NULL"
         yield Harm(table, column, reason, "release code that always writes a value first, then tighten it")
-    if new["generated"] and not needed["generated"]:
-        yield narrowed(table, column, "into a generated column")
-    elif not is_widened(needed, new):
+    if not is_widened(needed, new):
         yield narrowed(table, column, f"from {described(needed)} to {described(new)}")
 
 
@@ -446,7 +444,10 @@ class Replay:
         """Each thing in a migration that a release with these needs cannot live with."""
         effects, found = [], []
         for operation in migration.operations:
-            effects.append(self.operate(operation, migration.app_label))
+            try:
+                effects.append(self.operate(operation, migration.app_label))
+            except Exception as error:
+                raise ValueError(f"{label(migration)}: {operation.describe()}: {error!r}") from error
             found += [(operation.describe(), harm) for harm in effects[-1].harms]
         whole = total(effects)
         in_transaction = migration.atomic and self.connection.features.can_rollback_ddl
