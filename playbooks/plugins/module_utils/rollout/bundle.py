@@ -67,8 +67,9 @@ def unpack(bundle: Path, into: Path) -> dict[str, Any]:
         with tarfile.open(bundle) as tar:
             _extract(tar, partial)
         manifest: dict[str, Any] = read_json(partial / MANIFEST)
-        for name, digest in manifest["files"].items():
-            if sha256(partial / name) != digest:
+        written = {str(path.relative_to(partial)) for path in _files(partial)} - {MANIFEST}
+        for name in sorted(written | manifest["files"].keys()):
+            if name not in written or sha256(partial / name) != manifest["files"].get(name):
                 raise RolloutError(
                     f"{bundle}: {name} is not what the manifest says",
                     "delete the bundle and run `make build`",
@@ -292,7 +293,7 @@ def pack(work: Path, bundle: Path, epoch: int) -> None:
 
 def prune(store: Path, name: str, keep: int, needed: set[str]) -> list[str]:
     """Delete the oldest bundles beyond `keep`, never one of `needed` (running or previous). Returns the deleted."""
-    doomed = [version for version in stored(store, name)[:-keep] if version not in needed]
+    doomed = [version for version in stored(store, name)[: -keep or None] if version not in needed]
     for version in doomed:
         bundle = path_of(store, name, version)
         bundle.unlink()

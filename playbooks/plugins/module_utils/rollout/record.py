@@ -68,7 +68,7 @@ def forget_old(place: Place, store: Path, keep: int) -> list[str]:
     unpacked = sorted(
         path.name for path in (place.root / "releases").iterdir() if not path.name.startswith(".")
     )
-    doomed = [version for version in unpacked[:-keep] if version not in needed]
+    doomed = [version for version in unpacked[: -keep or None] if version not in needed]
     for version in doomed:
         shutil.rmtree(place.release(version))
     kept = {
