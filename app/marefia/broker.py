@@ -19,8 +19,6 @@ from kombu.utils.json import dumps, loads
 class Channel(filesystem.Channel):
     """One message a file, `<milliseconds>_<uuid>.<queue>.msg`; with another suffix it is none."""
 
-    supports_fanout = False
-
     # kombu's own two classes name the argument differently
     def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
         folder = Path(self.data_folder_out)
@@ -54,7 +52,6 @@ class Transport(filesystem.Transport):
     """The transport of `filesystem://`."""
 
     Channel = Channel
-    implements = filesystem.Transport.implements.extend(exchange_type=frozenset({"direct", "topic"}))
 
 
 def register() -> None:

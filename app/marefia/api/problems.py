@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
@@ -25,6 +26,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(error, away.ERRORS):
         away.note(error)
         return _problem(503, {"detail": away.SORRY}, away.RETRY_AFTER)
+    if isinstance(error, RequestDataTooBig):  # to Django a suspicion, answered with a page
+        return _problem(413, {"detail": "The body is too large."}, {})
     response = exception_handler(error, context)
     if response is None:
         return None

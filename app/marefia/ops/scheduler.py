@@ -2,8 +2,8 @@
 
 Each run is claimed in one transaction which also checks the lease, so a scheduler that was asleep while
 another took over can no longer act: its claim fails. Time is the database's (`Now()`), since the clocks of
-hosts differ; only the pace of renewals is this process's own. Work named like an outbox handler is put into the
-outbox within the claim, and so is neither lost nor done twice when a scheduler dies before the message is sent.
+hosts differ; only the pace of renewals is this process's own. Work named like an outbox handler is put into
+the outbox within the claim: neither lost nor done twice when a scheduler dies before the message is sent.
 """
 
 import os

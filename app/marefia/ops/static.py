@@ -8,6 +8,7 @@ import re
 
 from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.core.exceptions import SuspiciousFileOperation
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.static import serve
 
@@ -27,7 +28,10 @@ def shared(request: HttpRequest, path: str) -> HttpResponseBase:
     """`GET /static/<path>` of another kept release: only hashed names, which never change their content."""
     if not HASHED.fullmatch(path):
         raise Http404
-    response = serve(request, path, document_root=str(settings.STATIC_SHARED))
+    try:
+        response = serve(request, path, document_root=str(settings.STATIC_SHARED))
+    except SuspiciousFileOperation as error:
+        raise Http404 from error
     response.headers["Cache-Control"] = "max-age=315360000, public, immutable"
     response.headers["Access-Control-Allow-Origin"] = "*"
     return response

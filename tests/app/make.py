@@ -1,0 +1,51 @@
+"""Rows for the tests."""
+
+import datetime
+import itertools
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from marefia.accounts.models import Role, User
+from marefia.stays.bookings import Wish, today
+from marefia.stays.models import Booking, Listing
+
+PASSWORD = "quiet-hills-7"
+numbers = itertools.count(1)
+
+
+def user(role: str = Role.GUEST, **fields: Any) -> User:
+    """A user with PASSWORD."""
+    return User.objects.create_user(
+        fields.pop("email", f"user{next(numbers)}@example.org"), PASSWORD, role=role, **fields
+    )
+
+
+def listing(**fields: Any) -> Listing:
+    """A place for four at 500 ETB."""
+    fields.setdefault("host", None)
+    fields["host"] = fields["host"] or user(Role.HOST, first_name="Almaz", last_name="Tesfaye")
+    defaults = {"title": "Garden house", "place": "Gondar", "price": Decimal(500), "capacity": 4}
+    return Listing.objects.create(**defaults | fields)
+
+
+def wish(place: Listing, begins: int = 10, nights: int = 3, **fields: Any) -> Wish:
+    """A stay for two that begins in so many days."""
+    check_in = today() + datetime.timedelta(days=begins)
+    defaults = {
+        "listing_id": place.pk,
+        "check_in": check_in,
+        "check_out": check_in + datetime.timedelta(days=nights),
+        "guests": 2,
+        "reference": uuid.uuid4(),
+    }
+    return Wish(**defaults | fields)
+
+
+def past_stay(guest: User, place: Listing) -> Booking:
+    """A stay that is over."""
+    check_in = today() - datetime.timedelta(days=9)
+    check_out = check_in + datetime.timedelta(days=2)
+    return Booking.objects.create(
+        listing=place, guest=guest, check_in=check_in, check_out=check_out, guests=1, total=1000
+    )

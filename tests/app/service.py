@@ -1,0 +1,124 @@
+"""The service as real processes, told what it needs as a rollout tells it."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return what a process of the service gets, and make the folders that it names."""
+    lines = (ROOT / "infra/environments/dev.env").read_text().splitlines()
+    told = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    for name in ("DATA_DIR", "RUN_DIR", "STATIC_ROOT", "STATIC_SHARED"):
+        told[name] = str(folder / name.lower())
+        Path(told[name]).mkdir(parents=True, exist_ok=True)
+    return told | {
+        "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+        "ENVIRONMENT": "dev",
+        "RELEASE_VERSION": "20260101-abc",
+        "RELEASE_COMMIT": "abc",
+        "SECRET_KEY": "only-for-the-tests-" + "x" * 32,
+        "HOME": str(folder),
+        "PATH": f"{BIN}:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+    }
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 15) -> Any:
+    """Ask until the answer is truthy and return it; fail when it is not within `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answer := what():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s")
+
+
+class Service:
+    """Processes on one data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.env = environment(folder)
+        self.database = Path(self.env["DATA_DIR"]) / "marefia.sqlite3"
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def run(self, *command: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `changes` change the environment, None takes a variable away."""
+        env = {key: value for key, value in (self.env | changes).items() if value is not None}
+        return subprocess.run(
+            command, cwd=ROOT / "app", env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def manage(self, *arguments: str, **changes: str | None) -> str:
+        """Run a management command that has to succeed; return its output."""
+        done = self.run(sys.executable, "manage.py", *arguments, **changes)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def python(self, code: str) -> subprocess.Popen[bytes]:
+        """Start a Python program in which Django is set up."""
+        return self.start(sys.executable, "-c", f"import django; django.setup()\n{code}")
+
+    def start(self, *command: str, pass_fds: tuple[int, ...] = (), **changes: str) -> subprocess.Popen[bytes]:
+        """Start a process; its output goes to `self.log(process)`."""
+        log = self.folder / f"{len(self.processes)}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT / "app",
+                env=self.env | {"DJANGO_SETTINGS_MODULE": "marefia.settings"} | changes,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
+            )
+        self.processes.append(process)
+        return process
+
+    def celery(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a worker or scheduler and wait until it is ready."""
+        ready = self.folder / f"ready-{len(self.processes)}"
+        process = self.start("celery", "--app", "marefia", *arguments, READY_FILE=str(ready))
+        wait_for(lambda: ready.exists() or process.poll() is not None)
+        assert process.poll() is None, self.log(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """Start a worker."""
+        return self.celery("worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "INFO")
+
+    def scheduler(self) -> subprocess.Popen[bytes]:
+        """Start a scheduler."""
+        return self.celery(
+            "beat", "--scheduler", "marefia.ops.scheduler.LeasedScheduler", "--loglevel", "INFO"
+        )
+
+    def log(self, process: subprocess.Popen[bytes]) -> str:
+        """Return what a process has said."""
+        return (self.folder / f"{self.processes.index(process)}.log").read_text()
+
+    def sql(self, query: str, *values: Any) -> list[Any]:
+        """Return rows of the service's database, or write to it."""
+        connection = sqlite3.connect(self.database, timeout=10)
+        try:
+            with connection:
+                return connection.execute(query, values).fetchall()
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """End what still runs."""
+        for process in self.processes:
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGKILL)
+            process.wait()

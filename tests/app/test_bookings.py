@@ -1,0 +1,209 @@
+"""Booking: nobody's nights overlap, one reference is one booking, and prices stay as agreed."""
+
+import datetime
+import threading
+import uuid
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connections, transaction
+
+from marefia.outbox.models import OutboxRow
+from marefia.stays import bookings, reviews
+from marefia.stays.models import Booking, BookingStatus, Listing, Review
+from tests.app import make
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_booking_keeps_the_price_of_its_day() -> None:
+    place = make.listing(price=Decimal("499.50"))
+    booking, new = bookings.book(make.user(), make.wish(place, nights=3))
+    assert new
+    place.price = Decimal(900)
+    place.save()
+    booking.refresh_from_db()
+    assert booking.total == Decimal("1498.50")
+
+
+@pytest.mark.parametrize(("begins", "nights"), [(10, 3), (9, 2), (12, 5), (11, 1), (8, 9)])
+def test_nights_that_are_taken_cannot_be_booked(begins: int, nights: int) -> None:
+    place = make.listing()
+    bookings.book(make.user(), make.wish(place, begins=10, nights=3))
+    with pytest.raises(bookings.ConflictError, match="taken"):
+        bookings.book(make.user(), make.wish(place, begins=begins, nights=nights))
+
+
+@pytest.mark.parametrize(("begins", "nights"), [(8, 2), (13, 1)])
+def test_one_may_arrive_on_the_day_another_leaves(begins: int, nights: int) -> None:
+    place = make.listing()
+    bookings.book(make.user(), make.wish(place, begins=10, nights=3))
+    assert bookings.book(make.user(), make.wish(place, begins=begins, nights=nights))[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"guests": 5}, "1 to 4 guests"),
+        ({"guests": 0}, "1 to 4 guests"),
+        ({"check_in": datetime.date(2020, 1, 1), "check_out": datetime.date(2020, 1, 2)}, "past"),
+        ({"check_in": datetime.date(2090, 1, 2), "check_out": datetime.date(2090, 1, 2)}, "end after"),
+        ({"check_in": datetime.date(2090, 1, 1), "check_out": datetime.date(2090, 5, 2)}, "at most 90"),
+    ],
+)
+def test_a_wish_that_breaks_a_rule_is_refused_with_the_reason(change: dict[str, object], reason: str) -> None:
+    with pytest.raises(bookings.CannotBookError, match=reason):
+        bookings.book(make.user(), replace(make.wish(make.listing()), **change))
+
+
+def test_a_host_cannot_book_the_own_place() -> None:
+    place = make.listing()
+    with pytest.raises(bookings.CannotBookError, match="host"):
+        bookings.book(place.host, make.wish(place))
+
+
+def test_the_same_reference_and_content_is_the_same_booking_and_the_same_work() -> None:
+    guest, wish = make.user(), make.wish(make.listing())
+    first, _ = bookings.book(guest, wish)
+    work = OutboxRow.objects.count()
+    assert bookings.book(guest, wish) == (first, False)
+    assert Booking.objects.count() == 1
+    assert OutboxRow.objects.count() == work
+
+
+def test_a_known_reference_is_refused_for_another_wish_and_another_guest() -> None:
+    guest, place = make.user(), make.listing()
+    wish = make.wish(place)
+    bookings.book(guest, wish)
+    for other, changed in [(guest, replace(wish, guests=1)), (make.user(), wish)]:
+        with pytest.raises(bookings.ConflictError, match="reference"):
+            bookings.book(other, changed)
+    elsewhere = replace(wish, listing_id=make.listing().pk)
+    with pytest.raises(bookings.ConflictError, match="reference"):
+        bookings.book(guest, elsewhere)
+
+
+def test_a_reference_taken_at_the_same_moment_is_found_after_the_constraint_spoke(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guest, wish = make.user(), make.wish(make.listing())
+    first, _ = bookings.book(guest, wish)
+    look = bookings._same
+    answers = iter([None])  # the other's row is not there yet when this transaction looks
+    monkeypatch.setattr(bookings, "_same", lambda *args: next(answers, "look") and look(*args))
+    elsewhere = replace(wish, listing_id=make.listing().pk)
+    with pytest.raises(bookings.ConflictError):
+        bookings.book(guest, elsewhere)
+    assert Booking.objects.get() == first
+
+
+def test_cancelling_gives_the_nights_back_once() -> None:
+    guest, place = make.user(), make.listing()
+    booking, _ = bookings.book(guest, make.wish(place))
+    for _ in range(2):
+        assert bookings.cancel(booking).status == BookingStatus.CANCELLED
+    nights = [row.payload["nights"] for row in OutboxRow.objects.filter(handler="stays.count_nights")]
+    assert nights == [3, -3]
+    assert bookings.book(make.user(), make.wish(place))[1]
+
+
+def test_a_stay_that_has_begun_cannot_be_cancelled() -> None:
+    booking, _ = bookings.book(make.user(), make.wish(make.listing(), begins=0))
+    with pytest.raises(bookings.ConflictError, match="begun"):
+        bookings.cancel(booking)
+
+
+def race(wishes: list[tuple[object, bookings.Wish]]) -> list[str]:
+    """Book all at once, each in a thread and connection of its own; return what became of each."""
+    barrier, results = threading.Barrier(len(wishes)), []
+
+    def one(guest: object, wish: bookings.Wish) -> None:
+        try:
+            barrier.wait()
+            results.append("new" if bookings.book(guest, wish)[1] else "same")  # type: ignore[arg-type]
+        except bookings.ConflictError:
+            results.append("conflict")
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=one, args=pair) for pair in wishes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(results)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_want_the_same_night_at_once_one_gets_it() -> None:
+    place, guests = make.listing(), [make.user() for _ in range(8)]
+    pairs = [(guest, make.wish(place, begins=10 + n % 3, nights=3)) for n, guest in enumerate(guests)]
+    assert race(pairs) == ["conflict"] * 7 + ["new"]
+    assert Booking.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_reference_sent_many_times_at_once_is_one_booking() -> None:
+    guest, wish = make.user(), make.wish(make.listing())
+    assert race([(guest, wish)] * 6) == ["new"] + ["same"] * 5
+    assert Booking.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_transaction_the_race_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: the check alone, without the lock, lets two in."""
+    place, guests = make.listing(), [make.user() for _ in range(2)]
+    both = threading.Barrier(2)
+    monkeypatch.setattr(bookings, "_book", bookings._book.__wrapped__)  # type: ignore[attr-defined]
+    monkeypatch.setattr(Listing.objects, "select_for_update", Listing.objects.all)
+    monkeypatch.setattr(bookings.queue, "put", lambda *_: None)
+    monkeypatch.setattr(bookings.mail, "post", lambda **_: None)
+    create = Booking.objects.create
+    monkeypatch.setattr(
+        Booking.objects, "create", lambda **fields: both.wait(5) is not None and create(**fields)
+    )
+    assert race([(guest, make.wish(place)) for guest in guests]) == ["new", "new"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"check_out": datetime.date(2090, 1, 1)},
+        {"guests": 0},
+        {"total": -1},
+        {"status": "maybe"},
+    ],
+)
+def test_the_database_itself_refuses_what_no_booking_can_be(wrong: dict[str, object]) -> None:
+    fields = {
+        "listing": make.listing(),
+        "guest": make.user(),
+        "check_in": datetime.date(2090, 1, 1),
+        "check_out": datetime.date(2090, 1, 2),
+        "guests": 1,
+        "total": 1,
+    }
+    Booking.objects.create(**fields)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Booking.objects.create(**fields | {"reference": uuid.uuid4()} | wrong)
+
+
+def test_only_the_guest_reviews_and_only_after_the_stay_and_once() -> None:
+    guest, place = make.user(), make.listing()
+    coming, _ = bookings.book(guest, make.wish(place))
+    over = make.past_stay(guest, place)
+    for who, booking, reason in [(guest, coming, "over"), (make.user(), over, "not your")]:
+        with pytest.raises(reviews.CannotReviewError, match=reason):
+            reviews.review(who, booking, rating=5, text="")
+    reviews.review(guest, over, rating=5, text="Superb coffee")
+    with pytest.raises(reviews.CannotReviewError, match="have reviewed"):
+        reviews.review(guest, over, rating=1, text="")
+    assert Review.objects.get().rating == 5
+
+
+def test_a_cancelled_stay_cannot_be_reviewed() -> None:
+    guest = make.user()
+    booking = make.past_stay(guest, make.listing())
+    booking.status = BookingStatus.CANCELLED
+    assert not reviews.may_review(booking)

@@ -1,0 +1,103 @@
+"""What the service is told."""
+
+from pathlib import Path
+
+import pytest
+
+from marefia import environment
+from tests.app.service import BIN, ROOT, Service
+
+FILES = sorted((ROOT / "infra/environments").glob("*.env"))
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> dict[str, str]:
+    return Service(tmp_path).env
+
+
+def test_all_that_is_missing_or_malformed_is_named_in_one_error(told: dict[str, str]) -> None:
+    del told["DATA_DIR"], told["LOG_LEVEL"]
+    told |= {"WEB_WORKERS": "many", "ENVIRONMENT": "prod", "SECRET_KEY": "short", "RUN_DIR": "run"}
+    with pytest.raises(environment.BadEnvironmentError) as caught:
+        environment.read(told)
+    message = str(caught.value)
+    for name in ("DATA_DIR", "LOG_LEVEL", "WEB_WORKERS", "ENVIRONMENT", "SECRET_KEY", "RUN_DIR"):
+        assert f"{name}: " in message
+    assert "\n" not in message
+    assert "WEB_THREADS" not in message
+
+
+@pytest.mark.parametrize("name", sorted(environment.KEYS - {"READY_FILE"}))
+def test_no_setting_has_a_default(name: str, told: dict[str, str]) -> None:
+    del told[name]
+    with pytest.raises(environment.BadEnvironmentError, match=f"^{name}: "):
+        environment.read(told)
+
+
+def test_a_misspelled_setting_is_named_with_the_one_that_was_meant(told: dict[str, str]) -> None:
+    told["READYFILE"] = "/run/ready"
+    with pytest.raises(environment.BadEnvironmentError, match=r"READYFILE .*did you mean READY_FILE"):
+        environment.read(told)
+
+
+def test_what_a_host_adds_is_no_misspelled_setting(told: dict[str, str]) -> None:
+    hosts = "HOME PATH LANG PWD USER LISTEN_FDS LISTEN_PID INVOCATION_ID KUBERNETES_SERVICE_HOST TMPDIR"
+    environment.read(told | dict.fromkeys(hosts.split(), "1"))
+
+
+def test_settings_are_typed_and_paths_absolute(told: dict[str, str]) -> None:
+    told["READY_FILE"] = "/run/ready"
+    read = environment.read(told)
+    assert read.web_workers == 2
+    assert read.https is False
+    assert read.ready_file == Path("/run/ready")
+    assert read.trusted_origins == ()
+    assert read.data_dir.is_absolute()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.name)
+def test_each_environment_file_is_complete_and_plain(file: Path) -> None:
+    assert environment.check_file(file.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('LOG_LEVEL="INFO"', "not plain"),
+        ("LOG_LEVEL=$LEVEL", "not plain"),
+        ("LOG_LEVEL=INFO ", "not plain"),
+        ("export LOG_LEVEL=INFO", "not plain"),
+        ("LOGLEVEL=INFO", "LOGLEVEL is not a setting"),
+        ("SECRET_KEY=0123456789012345678901234567890123", "SECRET_KEY is not a setting"),
+        ("HTTPS=true", "HTTPS stands there twice"),
+        ("LOG_LEVEL=LOUD", "LOG_LEVEL: "),
+    ],
+)
+def test_a_fault_in_an_environment_file_is_told(line: str, fault: str, tmp_path: Path) -> None:
+    good = "".join(f"{text}\n" for text in FILES[0].read_text().splitlines() if "LOG_LEVEL" not in text)
+    path = tmp_path / "bad.env"
+    path.write_text(f"{good}{line}\n")
+    assert any(fault in said for said in environment.check_file(path.read_text()))
+    assert environment.main([str(path)]) == 1
+    path.write_text(f"{good}LOG_LEVEL=INFO\n")
+    assert environment.main([str(path)]) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("python", "manage.py", "check"),
+        ("gunicorn", "--config", "gunicorn.conf.py", "marefia.wsgi"),
+        ("celery", "--app", "marefia", "worker", "--pool", "threads"),
+        ("celery", "--app", "marefia", "beat", "--scheduler", "marefia.ops.scheduler.LeasedScheduler"),
+    ],
+    ids=["manage", "web", "worker", "scheduler"],
+)
+def test_each_entry_point_says_in_one_line_what_is_wrong(command: tuple[str, ...], tmp_path: Path) -> None:
+    done = Service(tmp_path).run(str(BIN / command[0]), *command[1:], HTTPS=None, DATA_DIR="data")
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if "bad settings" in line]
+    assert len(said) == 1
+    assert "HTTPS: " in said[0]
+    assert "DATA_DIR: " in said[0]
+    assert "Traceback" not in done.stderr + done.stdout

@@ -1,0 +1,209 @@
+"""The service as real processes: web, worker and scheduler, ended in every way a process ends."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.app.service import Service, wait_for
+
+WEB = ("gunicorn", "--config", "gunicorn.conf.py", "marefia.wsgi")
+
+
+class Web:
+    """Gunicorn on a socket that is not its own, as a service manager hands it over."""
+
+    def __init__(self, service: Service, listener: socket.socket) -> None:
+        self.port = listener.getsockname()[1]
+        # LISTEN_PID has to be the pid of the process itself, which only a shell before it knows.
+        shell = f"exec 3<&{listener.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec {' '.join(WEB)}"
+        self.process = service.start("/bin/sh", "-c", shell, pass_fds=(listener.fileno(),))
+
+    def get(self, path: str, connection: http.client.HTTPConnection | None = None) -> tuple[int, str]:
+        """Return status and body."""
+        used = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        used.request("GET", path)
+        response = used.getresponse()
+        body = response.read().decode()
+        if connection is None:
+            used.close()
+        return response.status, body
+
+
+@pytest.fixture
+def listener() -> Any:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        yield one
+
+
+def test_a_web_that_stops_answers_idle_connections_and_leaves_the_socket_to_the_next(
+    service: Service, listener: socket.socket
+) -> None:
+    first = Web(service, listener)
+    assert first.get("/readyz")[0] == 200
+    idle = http.client.HTTPConnection("127.0.0.1", first.port, timeout=10)
+    assert first.get("/livez", idle)[0] == 200
+    first.process.terminate()
+    time.sleep(0.5)  # a client that thinks between two requests, as the keep-alive of two seconds allows
+    assert first.get("/readyz", idle) == (503, "draining\n")
+    idle.close()
+    assert first.process.wait(10) == 0
+    waiting = http.client.HTTPConnection("127.0.0.1", first.port, timeout=20)
+    waiting.request("GET", "/version")  # nobody runs: the request waits in the socket
+    Web(service, listener)
+    assert json.loads(waiting.getresponse().read())["version"] == "20260101-abc"
+    waiting.close()
+
+
+def test_metrics_are_summed_over_the_web_workers(service: Service, listener: socket.socket) -> None:
+    web = Web(service, listener)
+    for _ in range(30):
+        web.get("/version")
+    counted = re.search(r'marefia_requests_total\{.*view="version".*\} (\S+)', web.get("/metrics")[1])
+    assert counted
+    assert float(counted[1]) == 30
+    os.kill(web.process.pid, signal.SIGTERM)
+    assert web.process.wait(10) == 0
+    assert "Traceback" not in service.log(web.process)
+    for line in service.log(web.process).splitlines():
+        json.loads(line)
+
+
+def put_rows(service: Service, count: int, handler: str = "stays.count_nights") -> None:
+    """Put work into the outbox without any message, as when a broker lost it."""
+    payload = json.dumps({"listing": 1, "nights": 1, "to": "a@example.org", "subject": "s", "body": "b"})
+    for _ in range(count):
+        service.sql(
+            "INSERT INTO outbox_outboxrow (handler, payload, sent_at) VALUES (?, ?, '2020-01-01')",
+            handler,
+            payload,
+        )
+
+
+def put_listing(service: Service) -> None:
+    """Add listing 1."""
+    service.sql(
+        "INSERT INTO accounts_user (id, password, email, first_name, last_name, is_superuser, is_staff, is_active,"
+        " date_joined) VALUES (1, '', 'host@example.org', '', '', 0, 0, 1, '2020-01-01')"
+    )
+    service.sql(
+        "INSERT INTO stays_listing (id, host_id, title, place, price, capacity) VALUES (1, 1, 'House', 'Axum', 5, 2)"
+    )
+
+
+def pending(service: Service) -> int:
+    return int(service.sql("SELECT count(*) FROM outbox_outboxrow WHERE status != 'done'")[0][0])
+
+
+def test_work_whose_message_was_lost_is_done_once_though_workers_are_killed(service: Service) -> None:
+    put_listing(service)
+    put_rows(service, 150)
+    put_rows(service, 3, "outbox.mail")
+    service.scheduler()
+    for _ in range(2):
+        worker = service.worker()
+        before = pending(service)
+        wait_for(lambda before=before: pending(service) < before - 10)
+        worker.kill()
+    # What a killed worker held becomes free when its claim expires: let that be now.
+    service.sql(
+        "UPDATE outbox_outboxrow SET claimed_until = '2020-01-01', sent_at = '2020-01-01' WHERE status='pending'"
+    )
+    last = service.worker()
+    wait_for(lambda: pending(service) == 0, 30)
+    assert service.sql("SELECT nights_booked FROM stays_listing") == [(150,)]
+    mails = list((service.database.parent / "mail").iterdir())
+    ids = re.findall(r"^Message-ID: (\S+)", "".join(mail.read_text() for mail in mails), re.M)
+    assert len(set(ids)) == 3
+    last.terminate()
+    assert last.wait(15) == 0
+
+
+# -- the scheduler's lease
+
+
+def holder(service: Service) -> str:
+    """Return the pid of the scheduler that holds the lease now, or nothing."""
+    rows = service.sql("SELECT holder FROM ops_lease WHERE expires_at > STRFTIME('%Y-%m-%d %H:%M:%f', 'NOW')")
+    return str(rows[0][0]).split(":")[1] if rows else ""
+
+
+def runs(service: Service) -> int:
+    return int((service.sql("SELECT runs FROM ops_scheduledrun WHERE name='outbox-sweep'") or [(0,)])[0][0])
+
+
+def acts(service: Service, process: subprocess.Popen[bytes]) -> int:
+    return service.log(process).count('"event": "scheduled"')
+
+
+@pytest.fixture
+def two(service: Service) -> tuple[Service, subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+    """Two schedulers on one database, the first of which holds the lease."""
+    first = service.scheduler()
+    wait_for(lambda: holder(service) == str(first.pid))
+    return service, first, service.scheduler()
+
+
+def expire(service: Service) -> None:
+    """Let the ten seconds pass."""
+    service.sql("UPDATE ops_lease SET expires_at = '2020-01-01 00:00:00'")
+
+
+def test_a_scheduler_that_stops_hands_over_within_two_seconds(two: Any) -> None:
+    service, first, second = two
+    first.terminate()
+    assert first.wait(5) == 0
+    wait_for(lambda: holder(service) == str(second.pid), 2)
+
+
+def test_a_killed_scheduler_is_followed_only_when_its_lease_has_expired(two: Any) -> None:
+    service, first, second = two
+    first.kill()
+    first.wait()
+    time.sleep(1.5)  # longer than a scheduler waits between two looks
+    assert holder(service) == str(first.pid)
+    assert acts(service, second) == 0
+    expire(service)
+    wait_for(lambda: holder(service) == str(second.pid), 3)
+    wait_for(lambda: acts(service, second) == 1)
+
+
+def test_a_scheduler_that_was_asleep_does_not_act_on_a_lease_that_another_took(two: Any) -> None:
+    service, first, second = two
+    wait_for(lambda: acts(service, first) >= 1)
+    first.send_signal(signal.SIGSTOP)
+    expire(service)
+    wait_for(lambda: holder(service) == str(second.pid), 3)
+    wait_for(lambda: acts(service, second) >= 1)
+    asleep = acts(service, first)
+    first.send_signal(signal.SIGCONT)  # a run is overdue by its own clock
+    wait_for(lambda: "scheduler_lease_lost" in service.log(first), 5)
+    assert acts(service, first) == asleep
+    assert holder(service) == str(second.pid)
+    assert runs(service) == asleep + acts(service, second)
+
+
+def test_without_the_check_the_sleeper_acts(service: Service, new_service: Callable[[], Service]) -> None:
+    """The negative control: a scheduler that trusts what it remembers acts beside the holder."""
+    trusting = (
+        "from marefia.ops import scheduler as s; from marefia.ops.models import Lease; from marefia.celery import app\n"
+        "s.LeasedScheduler._mine = lambda self: Lease.objects.filter(name=s.LEASE)\n"
+        "from celery.apps.beat import Beat; Beat(app=app, scheduler='marefia.ops.scheduler:LeasedScheduler').run()"
+    )
+    first = service.python(trusting)
+    wait_for(lambda: acts(service, first) >= 1)
+    first.send_signal(signal.SIGSTOP)
+    expire(service)
+    second = service.scheduler()
+    wait_for(lambda: holder(service) == str(second.pid), 3)
+    asleep = acts(service, first)
+    first.send_signal(signal.SIGCONT)
+    wait_for(lambda: acts(service, first) > asleep)
