@@ -139,25 +139,15 @@ class Manager:
                 self._change("add", name=name, cmd=self._command(slot, process), options=log)
             self._change("start", name=name)
 
-    def stop(self, slot: str, processes: Iterable[str] | None = None) -> list[str]:
-        """Stop processes of a slot gracefully (all of them by default), wait until they are gone, forget them.
-
-        :returns: the names of those that were there.
-        """
-        known = self._watchers()
-        wanted = (
-            {f"{process}-{slot}" for process in processes}
-            if processes is not None
-            else {name for name in known if name.endswith(f"-{slot}")}
-        )
-        names = wanted & known.keys()
-        for name in sorted(names):
-            self._change("stop", name=name)
+    def stop(self, slot: str) -> None:
+        """Stop every process of a slot gracefully and at once, wait until they are gone, forget them."""
+        names = sorted(name for name in self._watchers() if name.endswith(f"-{slot}"))
+        self._change("stop", name=f"*-{slot}", match="glob")
+        for name in names:
             self._await(name, "stopped")
             if name != f"{WEB}-{slot}":
                 self._change("rm", name=name)
                 self._await(name, "")
-        return sorted(names)
 
     def _await(self, name: str, status: str) -> None:
         """Wait until a watcher has a status; "" is that of one which circus does not know."""
@@ -179,11 +169,6 @@ class Manager:
         """The process id of a running process, 0 while there is none."""
         pids = self._call("list", name=f"{process}-{slot}").get("pids", [])
         return int(pids[0]) if pids else 0
-
-    def restart(self, slot: str, process: str) -> None:
-        """Stop a process gracefully and start it again."""
-        self.stop(slot, [process])
-        self.begin(slot, [process])
 
     def _watchers(self) -> dict[str, str]:
         return dict(self._call("status").get("statuses", {}))

@@ -68,7 +68,7 @@ class ProcessEngine:
         for process in _web_first(service):
             self._await_ready(new, service, process)
         if old:
-            self._drain(old)
+            self._manager.stop(old)
         return f"{new} serves" + (f", {old} is drained" if old else "")
 
     def verify(self, port: int, seconds: float) -> str:
@@ -106,7 +106,7 @@ class ProcessEngine:
             self._manager.begin(old, [process])
         for process in _web_first(service):
             self._await_ready(old, service, process)
-        self._drain(new)
+        self._manager.stop(new)
         return f"{version} serves from {old}"
 
     def end(self) -> str:
@@ -114,7 +114,7 @@ class ProcessEngine:
         if not self._manager.runs():
             return "nothing runs"
         for slot in SLOTS:
-            self._drain(slot)
+            self._manager.stop(slot)
         with self._act():
             self._manager.end()
         return "stopped"
@@ -159,12 +159,6 @@ class ProcessEngine:
             shutil.copytree(
                 source, shared, dirs_exist_ok=True, ignore=shutil.ignore_patterns("staticfiles.json")
             )
-
-    def _drain(self, slot: str) -> None:
-        """Stop a slot: first what takes work from queues, then the web."""
-        active = self._manager.active(slot)
-        self._manager.stop(slot, active - {WEB})
-        self._manager.stop(slot)
 
     def _pids(self, slot: str, service: Service) -> dict[str, int]:
         return {process: self._manager.pid(slot, process) for process in service.processes}
