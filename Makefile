@@ -33,7 +33,7 @@ build:  ## the bundle of this commit
 scan:  ## secrets, unpinned requirements, corrupt bundles
 	@scripts/venv dev
 	@scripts/scan
-migrations:  ## missing or conflicting migrations, and those that the running release could not live with
+migrations:  ## missing, conflicting, or fatal to the running release
 	@scripts/venv dev
 	@$(python) scripts/migrations.py
 pipeline:  ## all stages in order (DEPLOY=1: to the end)

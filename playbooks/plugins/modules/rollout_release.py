@@ -29,6 +29,7 @@ EXAMPLES = r"""
 RETURN = r"""
 settings: {description: The settings file that the release is to serve with, type: str, returned: success}
 digest: {description: What identifies its settings and secrets, type: str, returned: success}
+change: {description: What serves and what would, type: str, returned: success}
 """
 
 from pathlib import Path
@@ -49,10 +50,13 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
     file = release.settings_file(place, version, Path(parameters["settings"]), rollout["kind"])
     settings = place.settings(file)
     release.check(place, version, settings | {"ENVIRONMENT": environment})
+    digest, current = release.digest_of(settings), place.current or {}
+    told = "other settings" if digest != current.get("settings") else "the same settings"
     return {
         "changed": unpacked,
         "settings": str(file),
-        "digest": release.digest_of(settings),
+        "digest": digest,
+        "change": f"{current.get('version', 'nothing')} -> {version} with {told}",
         "msg": f"{version} {'unpacked' if unpacked else 'is here'}, its check passed",
     }
 

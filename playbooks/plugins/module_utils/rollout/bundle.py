@@ -129,14 +129,14 @@ def install(release: Path, manifest: dict[str, Any]) -> None:
     )
 
 
-def _run(command: list[str], **options: Any) -> str:
+def _run(command: list[str], remedy: str = "", **options: Any) -> str:
     """Run a command; its last line of complaint becomes the error."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()[-1]
         raise RolloutError(
             f"{Path(command[0]).name} {command[1]}: {words}",
-            "run it by hand to see more: " + " ".join(command),
+            remedy or "run it by hand to see more: " + " ".join(command),
         )
     return done.stdout
 
@@ -247,7 +247,8 @@ def collect_static(facts: service.Service, work: Path, told: dict[str, str]) -> 
     manifest = {"version": "build", "pythons": [python]}
     install(work, manifest)
     told = unserved(facts, told, work / "venv/bin", scratch) | {"STATIC_ROOT": str(work / "static")}
-    _run(["/bin/sh", "-c", facts.static], cwd=work / "app", env=told)
+    remedy = f"mend the application or {BUILD_SETTINGS}, with which static files are collected"
+    _run(["/bin/sh", "-c", facts.static], remedy, cwd=work / "app", env=told)
     shutil.rmtree(scratch)
     shutil.rmtree(work / "venv")
 
