@@ -34,8 +34,9 @@ def serves(place: Place, version: str, settings: Path) -> bool:
 def urls(place: Place) -> list[str]:
     """What a person may click."""
     facts, port = service.load(CHECKOUT / service.FILE), Manager(place).port
-    width = max(len(name) for name in facts.urls)
-    return [f"  {name:<{width}}  http://127.0.0.1:{port}{path}" for name, path in facts.urls.items()]
+    width = max(len(name) for name in (*facts.urls, "login"))
+    login = [f"  {'login':<{width}}  {facts.demo_login}"] if facts.demo_login else []
+    return [f"  {name:<{width}}  http://127.0.0.1:{port}{path}" for name, path in facts.urls.items()] + login
 
 
 def main() -> int:

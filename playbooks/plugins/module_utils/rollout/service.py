@@ -49,6 +49,7 @@ class Service:
     check: str
     static: str = ""
     demo: str = ""
+    demo_login: str = ""
     state: tuple[str, ...] = ()
     urls: dict[str, str] = field(default_factory=dict)
 
