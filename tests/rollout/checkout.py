@@ -21,7 +21,8 @@ from tests.rollout.processes import Process, processes, tree
 
 REPOSITORY = Path(__file__).parents[2]
 STEPS = ("lock", "preflight", "migrate", "prove", "switch", "verify", "record")
-LEASE_SECONDS = 5
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "INFRA_COVERAGE_DIR", "BASH_ENV")
+"""What a person's shell says, and where it is recorded which tasks and lines were executed."""
 Change = Callable[[Path], None]
 """Edits the files of a checkout."""
 
@@ -73,13 +74,15 @@ class Checkout:
         self.path = self.folder / "checkout"
         self.root = self.folder / "run"
         self.environment = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
             **{name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_"))},
             "VENV": os.environ.get("VENV", str(REPOSITORY / ".venv")),
             "ROLLOUT_ROOT": str(self.root),
             "RELEASES": str(self.folder / "releases"),
             "PORT": str(self.port),
-            "ROLLOUT_LEASE_SECONDS": str(LEASE_SECONDS),
+            "ROLLOUT_LEASE_SECONDS": "5",
+            "ROLLOUT_READY_SECONDS": "25",
+            "ROLLOUT_WATCH_SECONDS": "1",
         }
         if not self.path.exists():
             self._git("clone", "--quiet", str(REPOSITORY), str(self.path), folder=self.folder)
