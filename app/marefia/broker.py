@@ -9,7 +9,7 @@ import os
 import uuid
 from pathlib import Path
 from queue import Empty
-from time import time
+from time import time_ns
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, filesystem
@@ -17,13 +17,13 @@ from kombu.utils.json import dumps, loads
 
 
 class Channel(filesystem.Channel):
-    """One message a file, `<milliseconds>_<uuid>.<queue>.msg`; with another suffix it is none."""
+    """One message a file, `<nanoseconds>_<uuid>.<queue>.msg`; with another suffix it is none."""
 
     # kombu's own two classes name the argument differently
     def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]
         folder = Path(self.data_folder_out)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{round(time() * 1000)}_{uuid.uuid4()}.{queue}.msg"
+        path = folder / f"{time_ns()}_{uuid.uuid4()}.{queue}.msg"
         unfinished = path.with_suffix(".new")
         unfinished.write_text(dumps(payload))
         unfinished.rename(path)

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,13 +24,16 @@ class Web:
 
     def __init__(self, service: Service, listener: socket.socket) -> None:
         self.port = listener.getsockname()[1]
-        # LISTEN_PID has to be the pid of the process itself, which only a shell before it knows.
-        shell = f"exec 3<&{listener.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec {' '.join(WEB)}"
-        self.process = service.start("/bin/sh", "-c", shell, pass_fds=(listener.fileno(),))
+        # LISTEN_PID has to be the pid of the process itself, which only that process knows.
+        hand_over = (
+            f"import os; os.dup2({listener.fileno()}, 3)\n"
+            f"os.execvpe('gunicorn', {WEB}, os.environ | {{'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}})"
+        )
+        self.process = service.start(sys.executable, "-c", hand_over, pass_fds=(listener.fileno(),))
 
     def get(self, path: str, connection: http.client.HTTPConnection | None = None) -> tuple[int, str]:
         """Return status and body."""
-        used = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        used = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
         used.request("GET", path)
         response = used.getresponse()
         body = response.read().decode()
@@ -49,14 +53,14 @@ def test_a_web_that_stops_answers_idle_connections_and_leaves_the_socket_to_the_
 ) -> None:
     first = Web(service, listener)
     assert first.get("/readyz")[0] == 200
-    idle = http.client.HTTPConnection("127.0.0.1", first.port, timeout=10)
+    idle = http.client.HTTPConnection("127.0.0.1", first.port, timeout=40)
     assert first.get("/livez", idle)[0] == 200
     first.process.terminate()
     time.sleep(0.5)  # a client that thinks between two requests, as the keep-alive of two seconds allows
     assert first.get("/readyz", idle) == (503, "draining\n")
     idle.close()
     assert first.process.wait(10) == 0
-    waiting = http.client.HTTPConnection("127.0.0.1", first.port, timeout=20)
+    waiting = http.client.HTTPConnection("127.0.0.1", first.port, timeout=40)
     waiting.request("GET", "/version")  # nobody runs: the request waits in the socket
     Web(service, listener)
     assert json.loads(waiting.getresponse().read())["version"] == "20260101-abc"
@@ -103,6 +107,7 @@ def pending(service: Service) -> int:
     return int(service.sql("SELECT count(*) FROM outbox_outboxrow WHERE status != 'done'")[0][0])
 
 
+@pytest.mark.verify
 def test_work_whose_message_was_lost_is_done_once_though_workers_are_killed(service: Service) -> None:
     put_listing(service)
     put_rows(service, 150)
@@ -191,6 +196,7 @@ def test_a_scheduler_that_was_asleep_does_not_act_on_a_lease_that_another_took(t
     assert runs(service) == asleep + acts(service, second)
 
 
+@pytest.mark.verify
 def test_without_the_check_the_sleeper_acts(service: Service, new_service: Callable[[], Service]) -> None:
     """The negative control: a scheduler that trusts what it remembers acts beside the holder."""
     trusting = (
