@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "playbooks/plugins/module_utils"))
 
 from rollout import bundle, service  # noqa: E402
-from rollout.errors import RolloutError  # noqa: E402
+from rollout.errors import RolloutError, line_of  # noqa: E402
 from rollout.place import Place  # noqa: E402
 
 
@@ -39,7 +39,7 @@ def git(*arguments: str, index: str | None = None) -> str:
     except FileNotFoundError as error:
         raise RolloutError("git is not installed", "install it and run the command again") from error
     except subprocess.CalledProcessError as error:
-        words = error.stderr.strip().splitlines()[-1:]
+        words = error.stderr.strip().splitlines()[:1]
         raise RolloutError(
             f"{CHECKOUT} is not a usable git checkout ({words[0] if words else 'git failed'})",
             "a release is made from a commit: git clone the repository and work there",
@@ -127,7 +127,7 @@ def main() -> int:
         else:
             print("\n".join(listing(options.store, Place(options.root))))
     except (RolloutError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {line_of(error, options.store)}", file=sys.stderr)
         return 1
     return 0
 

@@ -225,3 +225,12 @@ def test_history_is_a_line_for_each_rollout_that_ended(call: Call, tmp_path: Pat
     )
     assert told["report"] == [line]
     assert [each["number"] for each in told["rollouts"]] == [8]
+
+
+@pytest.mark.parametrize("name", ["rollout_lease", "process_status", "rollout_history"])
+def test_what_the_system_refuses_is_one_line_with_a_remedy(call: Call, tmp_path: Path, name: str) -> None:
+    (tmp_path / "run").touch()
+    line = call(name, **needed(name, tmp_path))["msg"]
+    assert line.startswith(("File exists", "Not a directory"))
+    assert str(tmp_path / "run") in line
+    assert line.endswith("; mend that and run the command again")

@@ -25,7 +25,7 @@ report: {description: What a person reads, type: list, returned: success}
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout.errors import RolloutError
+from ansible.module_utils.rollout.errors import RolloutError, line_of
 from ansible.module_utils.rollout.place import Place
 from ansible.module_utils.rollout.status import report, smoke
 
@@ -43,7 +43,7 @@ def main() -> None:
     try:
         lines = smoke(place, module.params["version"]) if module.params["smoke"] else report(place)
     except (RolloutError, OSError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=line_of(error, place.root))
     module.exit_json(changed=False, report=lines)
 
 

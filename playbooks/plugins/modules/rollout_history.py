@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout.errors import RolloutError
+from ansible.module_utils.rollout.errors import RolloutError, line_of
 from ansible.module_utils.rollout.place import Place
 
 
-def line_of(rollout: dict[str, Any]) -> str:
+def in_a_line(rollout: dict[str, Any]) -> str:
     """One rollout in one line."""
     seconds = " ".join(f"{step} {took:.1f}" for step, took in rollout["seconds"].items())
     migrations = f", {len(rollout['migrations'])} migrations" if rollout["migrations"] else ""
@@ -49,8 +49,8 @@ def main() -> None:
     try:
         rollouts = Place(Path(module.params["root"])).history[-module.params["last"] :]
     except (RolloutError, OSError, ValueError) as error:
-        module.fail_json(msg=str(error))
-    report = [line_of(rollout) for rollout in rollouts] or ["no rollout ended here yet"]
+        module.fail_json(msg=line_of(error, module.params["root"]))
+    report = [in_a_line(rollout) for rollout in rollouts] or ["no rollout ended here yet"]
     module.exit_json(changed=False, rollouts=rollouts, report=report)
 
 

@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout.errors import RolloutError
+from ansible.module_utils.rollout.errors import RolloutError, line_of
 from ansible.module_utils.rollout.lease import Lease, LeaseHeld
 from ansible.module_utils.rollout.place import Place
 
@@ -114,7 +114,7 @@ def main() -> None:
     except LeaseHeld as error:
         module.fail_json(msg=str(error), held=True)
     except (RolloutError, OSError) as error:
-        module.fail_json(msg=str(error), held=False)
+        module.fail_json(msg=line_of(error, place.root), held=False)
 
 
 if __name__ == "__main__":

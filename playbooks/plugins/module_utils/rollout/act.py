@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .errors import RolloutError
+from .errors import RolloutError, line_of
 from .lease import Lease
 from .place import Place
 
@@ -41,8 +41,5 @@ def run(arguments: dict[str, Any], work: Work) -> None:
     except RolloutError as error:
         module.fail_json(msg=str(error), stale=type(error).__name__ == "StaleLease")
     except OSError as error:
-        module.fail_json(
-            msg=f"{error.strerror or error} ({error.filename or parameters['root']}); "
-            f"{'free space on that disk' if error.errno == 28 else 'mend that'} and run the command again"
-        )
+        module.fail_json(msg=line_of(error, place.root))
     module.exit_json(**({"changed": True} | result))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ENOSPC
+
 
 class RolloutError(Exception):
     """A step could not be done. The text is one line: what is wrong, then the remedy."""
@@ -9,6 +11,14 @@ class RolloutError(Exception):
     def __init__(self, problem: str, remedy: str = "") -> None:
         line = " ".join(problem.split())
         super().__init__(f"{line}; {remedy}" if remedy else line)
+
+
+def line_of(error: Exception, place: object) -> str:
+    """What went wrong, in one line with the remedy. `place` is named where the system's error does not say where."""
+    if not isinstance(error, OSError):
+        return str(error)
+    remedy = "free space on that disk" if error.errno == ENOSPC else "mend that"
+    return f"{error.strerror or error} ({error.filename or place}); {remedy} and run the command again"
 
 
 class StaleLease(RolloutError):

@@ -1,0 +1,189 @@
+"""scripts/release.py: which release a checkout is, and which ones are kept. Real builds: test_build."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rollout import bundle
+from tests.scripts.project import Project
+
+REPOSITORY = Path(__file__).parents[2]
+FACTS = {
+    "name": "shop", "port": 1, "app": "app", "requirements": "requirements/service.txt", "pythons": ["3"],
+    "settings_module": "s", "processes": {"web": {"command": "x"}}, "health": {"ready": "/"},
+    "migrate": "true", "check": "true",
+}  # fmt: skip
+VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}")
+LATE = "2026-11-24T01:30:00+03:00"
+
+
+@pytest.fixture
+def shop(project: Project) -> Project:
+    """A checkout of another service with the part of the playbooks that release.py reads."""
+    shared = "playbooks/plugins/module_utils/rollout"
+    shutil.copytree(REPOSITORY / shared, project.path / shared, ignore=shutil.ignore_patterns("__pycache__"))
+    project.write({"infra/service.yml": json.dumps(FACTS), ".gitignore": "__pycache__/\n.cache/\n.run/\n"})
+    project.commit("a shop")
+    return project
+
+
+def release(shop: Project, *arguments: str, status: int = 0, **more: str) -> str:
+    """What release.py says; where it fails that is one line, and nothing on the other stream."""
+    done = shop.run(sys.executable, "scripts/release.py", *arguments, status=status, **more)
+    if status:
+        assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+        return done.stderr
+    assert done.stderr == ""
+    return done.stdout.rstrip("\n")
+
+
+def keep(shop: Project, *versions: str) -> Path:
+    """Put bundles into the store."""
+    store = Path(shop.environment["RELEASES"])
+    store.mkdir(exist_ok=True)
+    for version in versions:
+        path = bundle.path_of(store, "shop", version)
+        path.write_text(version)
+        path.with_suffix(".tar.sha256").write_text(bundle.sha256(path))
+    return store
+
+
+def test_a_version_is_the_commits_date_and_hash(shop: Project) -> None:
+    shop.environment |= {"GIT_COMMITTER_DATE": LATE}
+    commit = shop.commit("later")
+    version = release(shop, "version")
+    assert version == f"20261123-223000-{commit[:12]}", "UTC, wherever the commit was made"
+    assert release(shop, "version", TZ="Asia/Tokyo", LANG="de_DE.UTF-8") == version
+
+
+def test_a_tag_or_a_branch_does_not_change_a_version(shop: Project) -> None:
+    version = release(shop, "version")
+    shop.git("tag", "v1")
+    shop.git("checkout", "--quiet", "-b", "another")
+    assert release(shop, "version") == version
+
+
+@pytest.mark.parametrize("change", ["changed", "new", "deleted", "staged"])
+def test_uncommitted_changes_make_a_version_of_their_own(shop: Project, change: str) -> None:
+    clean = release(shop, "version")
+    if change == "deleted":
+        (shop.path / "text").unlink()
+    else:
+        shop.write({"text" if change == "changed" else "another": "changed"})
+    if change == "staged":
+        shop.git("add", "--all")
+    index = (shop.path / ".git/index").read_bytes()
+    dirty = release(shop, "version")
+    assert re.fullmatch(rf"{clean}-dirty-[0-9a-f]{{8}}", dirty)
+    assert release(shop, "version") == dirty, "the same changes are the same release"
+    assert ((shop.path / ".git/index").read_bytes() == index) or change != "staged"
+    shop.write({"text": "changed again"})
+    assert release(shop, "version") != dirty
+
+
+def test_what_git_ignores_does_not_make_a_checkout_dirty(shop: Project) -> None:
+    shop.write({".run/dev/data": "1", ".cache/wheel": "2"})
+    assert VERSION.fullmatch(release(shop, "version"))
+
+
+def test_a_checkout_without_git_data_is_one_line_with_the_remedy(shop: Project) -> None:
+    shutil.rmtree(shop.path / ".git")
+    for act in ("version", "build"):
+        line = release(shop, act, status=1)
+        assert line.startswith(
+            f"error: {shop.path} is not a usable git checkout (fatal: not a git repository"
+        )
+        assert line.endswith("a release is made from a commit: git clone the repository and work there\n")
+
+
+def test_a_folder_inside_another_repository_is_not_taken_for_it(shop: Project) -> None:
+    shutil.rmtree(shop.path / ".git")
+    subprocess.run(["git", "init", "--quiet", shop.path.parent], check=True)
+    line = release(shop, "version", status=1)
+    assert line == f"error: {shop.path} is not a git checkout; git clone the repository and work there\n"
+
+
+def test_a_repository_without_a_commit_is_one_line(shop: Project) -> None:
+    shutil.rmtree(shop.path / ".git")
+    shop.git("init", "--quiet")
+    assert "is not a usable git checkout (fatal: " in release(shop, "version", status=1)
+
+
+def test_a_machine_without_git_is_told_to_install_it(shop: Project, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    line = release(shop, "version", status=1, PATH=str(tmp_path / "bin"))
+    assert line == "error: git is not installed; install it and run the command again\n"
+
+
+def test_kept_releases_are_listed_oldest_first_with_the_running_and_the_previous_one(shop: Project) -> None:
+    assert release(shop, "list").endswith("keeps no release yet")
+    keep(shop, "3", "1", "2")
+    assert release(shop, "list") == "1\n2\n3"
+    (shop.state / "current.json").write_text('{"version": "3", "previous": "1"}')
+    assert release(shop, "list") == "1  previous\n2\n3  running"
+
+
+def test_the_first_release_has_no_previous_one(shop: Project) -> None:
+    keep(shop, "1")
+    (shop.state / "current.json").write_text('{"version": "1", "previous": null}')
+    assert release(shop, "list") == "1  running"
+
+
+def test_a_kept_bundle_that_changed_is_found(shop: Project) -> None:
+    store = keep(shop, "1", "2")
+    assert release(shop, "verify") == "2 bundles are as they were built"
+    (store / "shop-2.tar").write_text("3")
+    assert release(shop, "verify", status=1) == (
+        f"error: {store}/shop-2.tar is corrupt: its checksum is not the one written beside it; "
+        "delete it and run `make build`, or fetch it again\n"
+    )
+
+
+def test_a_release_that_is_kept_is_not_built_again_but_verified(shop: Project) -> None:
+    version = release(shop, "version")
+    store = keep(shop, version)
+    assert release(shop, "build") == f"{store}/shop-{version}.tar is there already"
+    (store / f"shop-{version}.tar").write_text("changed")
+    assert "is corrupt" in release(shop, "build", status=1)
+
+
+def test_a_wheel_that_cannot_be_had_is_one_line_and_leaves_no_bundle(shop: Project) -> None:
+    shop.write({"requirements/service.txt": "nothing-of-that-name==1 --hash=sha256:" + "0" * 64 + "\n"})
+    shop.write({"app/manage.py": ""}, {"infra/service.yml": json.dumps(FACTS | {"pythons": ["3.11"]})})
+    shop.commit("needs what nobody has")
+    line = release(shop, "build", status=1, PIP_NO_INDEX="1")
+    assert line.startswith("error: wheels for Python 3.11: ERROR: ")
+    assert line.endswith("check the network, or lock a version that has a wheel for it\n")
+    assert not list(Path(shop.environment["RELEASES"]).glob("*"))
+    assert not list((shop.path / ".cache").glob("build-*")), "a rest of the build"
+
+
+def test_a_store_that_cannot_be_written_is_one_line_with_the_remedy(shop: Project) -> None:
+    """A file stands where the store's folder should be: root may write everywhere else."""
+    shop.write({"requirements/service.txt": "", "app/manage.py": "", "infra/environments/dev.env": ""})
+    shop.commit("needs no wheel")
+    Path(shop.environment["RELEASES"]).touch()
+    line = release(shop, "build", status=1)
+    assert line == (
+        f"error: File exists ({shop.environment['RELEASES']}); mend that and run the command again\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["version", "--nonsense"]])
+def test_what_it_does_not_know_is_refused_with_its_usage(shop: Project, arguments: list[str]) -> None:
+    done = shop.run(sys.executable, "scripts/release.py", *arguments, status=2)
+    assert done.stderr.startswith("usage: release.py")
+
+
+def test_its_help_names_every_act(shop: Project) -> None:
+    shown = release(shop, "--help", COLUMNS="100")
+    assert all(f"{act}:" in shown for act in ("version", "build", "list", "verify"))
+    assert os.environ["PATH"] not in shown
