@@ -49,18 +49,26 @@ lock() {
     mv "$1/holder.new" "$1/holder"
 }
 
+# stop GROUP: end a process group and then this script.
+stop() {
+    set +e
+    kill -- "-$1"
+    wait "$1"
+    exit 143
+}
+
 # follow INDENT LOG COMMAND...: run COMMAND with its output in LOG, show LOG as it grows, return COMMAND's
 # status. A file and not a pipe, so that a daemon left behind cannot keep the reader waiting; a process group
 # of its own, so that ending this script ends all of COMMAND.
 follow() {
     local indent=$1 log=$2 command viewer status=0
     : >"$log"
+    trap 'stop "$command"' HUP INT TERM
     set -m
     "${@:3}" >>"$log" 2>&1 </dev/null &
     set +m
     command=$!
-    trap 'kill -- "-$command"; wait "$command"; exit 143' HUP INT TERM
-    tail --lines=+1 --follow --sleep-interval=0.1 --pid="$command" "$log" | sed --unbuffered "s/^/$indent/" &
+    tail --lines=+1 --follow --sleep-interval=0.05 --pid="$command" "$log" | sed --unbuffered "s/^/$indent/" &
     viewer=$!
     wait "$command" || status=$?
     wait "$viewer" || status=$?

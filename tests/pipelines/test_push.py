@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -48,12 +48,22 @@ class Push:
     def kill(self, number: int, command: str) -> None:
         """Send the signal to the processes of this push whose command line matches, wherever they went."""
         for process in descendants(self.process.pid):
-            try:
-                line = (Path("/proc") / str(process) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except FileNotFoundError:
-                continue
-            if re.search(command, line):
-                os.kill(process, number)
+            if re.search(command, command_line(process)):
+                send(number, process)
+
+
+def send(number: int, process: int) -> None:
+    """Send a signal to a process, which may have ended meanwhile."""
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def command_line(process: int) -> str:
+    """The words of a process's command; empty when it is gone."""
+    try:
+        return (Path("/proc") / str(process) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except FileNotFoundError:
+        return ""
 
 
 def descendants(process: int) -> list[int]:
@@ -251,12 +261,21 @@ def test_a_stopped_hook_stops_its_pipeline_and_says_so(project: Project) -> None
         os.open(project.state / "pipe", os.O_WRONLY | os.O_NONBLOCK)
 
 
-def test_a_pusher_who_goes_away_does_not_take_the_release_along(project: Project) -> None:
+@pytest.mark.parametrize("gone", ["^git push", "^git"])
+def test_a_pusher_who_goes_away_does_not_take_the_release_along(project: Project, gone: str) -> None:
+    project.write({"loud": "scan"})
     with waiting_at(project, "test") as pushed:
-        pushed.kill(signal.SIGKILL, "^git ")
+        orphans = descendants(pushed.process.pid)
+        pushed.kill(signal.SIGKILL, gone)
+        pushed.process.wait()
         release(project)
-    wait_until(lambda: ran(project, "waits") == ALL)
     wait_until(lambda: not list(project.bare.glob("pipeline/branches/*/clone")))
+    for orphan in orphans:
+        send(signal.SIGKILL, orphan)  # git's side of a gone pusher waits for ever to tell it something
+    (record,) = project.bare.glob("pipeline/logs/*/push.log")
+    assert record.read_text().endswith(" is live\n")
+    project.commit("next", gate="")
+    assert push(project, "main")[-1].endswith(" is live")
 
 
 def test_a_daemon_started_by_deploy_keeps_neither_the_pusher_nor_the_branch(project: Project) -> None:
@@ -333,7 +352,7 @@ def test_output_is_kept_for_the_newest_runs_only_and_clones_are_not(project: Pro
     kept = sorted((project.bare / "pipeline/logs").iterdir())
     assert len(kept) == 20
     assert {file.name for file in kept[-1].iterdir()} == {
-        "pipeline.log",
+        "push.log",
         "result",
         *(f"{s}.log" for s in ALL),
     }

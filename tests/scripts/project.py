@@ -15,7 +15,8 @@ pipeline: ; @scripts/pipeline
 """
 
 # What a stage does is said by files of the commit: `fails` names a stage that fails, `gate` one that waits
-# until somebody opens the named pipe to write, `daemon` one that leaves a process behind.
+# until somebody opens the named pipe to write, `daemon` one that leaves a process behind, `loud` one that says more
+# than a pipe holds.
 STAGE = """\
 #!/bin/sh
 says() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
@@ -24,6 +25,7 @@ env >"$ROLLOUT_ROOT/environment.$1"
 echo "output of $1"
 if says daemon "$1"; then sleep 300 & echo $! >"$ROLLOUT_ROOT/daemon"; fi
 if says gate "$1"; then read _ <"$ROLLOUT_ROOT/pipe"; fi
+if says loud "$1"; then seq 100000; fi
 if says fails "$1"; then echo "broken: $(git log -1 --format=%s)"; exit 3; fi
 """
 

@@ -84,3 +84,8 @@ def test_a_bundle_that_changed_is_found(scanned: Project) -> None:
 def test_without_a_baseline_nothing_passes(scanned: Project) -> None:
     (scanned.path / ".secrets.baseline").unlink()
     assert "secrets: failed" in scanned.run("scripts/scan", status=1).stderr
+
+
+def test_an_argument_that_nobody_knows_is_refused(scanned: Project) -> None:
+    refused = scanned.run("scripts/scan", "everything", status=1).stderr
+    assert refused == "error: unknown argument everything; see scripts/scan --help\n"
