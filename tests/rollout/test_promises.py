@@ -34,12 +34,8 @@ from tests.rollout.state import await_rest, columns, unfinished_tasks, wrong_cou
 pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("load")]
 
 REPRESENTATIVE = {("migrate", True), ("switch", False), ("switch", True), ("record", False)}
-KILLS = [
-    pytest.param(
-        step, with_children, marks=() if (step, with_children) in REPRESENTATIVE else pytest.mark.chaos
-    )
-    for step, with_children in product(STEPS, (False, True))
-]
+MATRIX = list(product(STEPS, (False, True)))
+KILLS = [pytest.param(*kill, marks=() if kill in REPRESENTATIVE else pytest.mark.chaos) for kill in MATRIX]
 
 
 @pytest.fixture(scope="module")
