@@ -16,12 +16,16 @@ class Item(models.Model):
     code = models.CharField(max_length=10, null=True)
     price = models.DecimalField(max_digits=8, decimal_places=2)
     stock = models.IntegerField(default=0)
+    seats = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=10, db_default="new")
     tags = models.ManyToManyField(Tag)
     main_tag = models.ForeignKey(Tag, models.CASCADE, null=True, related_name="+")
 
 class Special(Item):
     discount = models.IntegerField(default=0)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=models.Q(discount__gte=0), name="APP_paid"),)
 """
 INITIAL = """
 migrations.CreateModel("Tag", [
@@ -36,6 +40,7 @@ migrations.CreateModel("Item", [
     ("code", models.CharField(max_length=10, null=True)),
     ("price", models.DecimalField(max_digits=8, decimal_places=2)),
     ("stock", models.IntegerField(default=0)),
+    ("seats", models.PositiveIntegerField(default=0)),
     ("state", models.CharField(max_length=10, db_default="new")),
     ("tags", models.ManyToManyField("APP.Tag")),
     ("main_tag", models.ForeignKey("APP.Tag", models.CASCADE, null=True, related_name="+")),
@@ -45,7 +50,8 @@ migrations.CreateModel("Item", [
 migrations.CreateModel("Special", [
     ("item_ptr", models.OneToOneField("APP.Item", models.CASCADE, parent_link=True, primary_key=True)),
     ("discount", models.IntegerField(default=0)),
-], bases=("APP.item",)),
+], bases=("APP.item",), options={
+    "constraints": [models.CheckConstraint(condition=models.Q(discount__gte=0), name="APP_paid")]}),
 migrations.CreateModel("Retired", [("id", models.BigAutoField(primary_key=True))]),
 migrations.SeparateDatabaseAndState(state_operations=[
     migrations.RemoveField("Item", "legacy"),
@@ -143,6 +149,12 @@ REFUSED = [
         seen=False,
     ),
     Case(
+        "takes_decimal_places_away",
+        'migrations.AlterField("Item", "price", models.DecimalField(max_digits=8, decimal_places=1))',
+        "from DecimalField(8, 2) to DecimalField(8, 1)",
+        seen=False,
+    ),
+    Case(
         "moves_the_decimal_point",
         'migrations.AlterField("Item", "price", models.DecimalField(max_digits=8, decimal_places=3))',
         "from DecimalField(8, 2) to DecimalField(8, 3)",
@@ -152,6 +164,12 @@ REFUSED = [
         "makes_an_integer_smaller",
         'migrations.AlterField("Item", "stock", models.SmallIntegerField(default=0))',
         "from IntegerField to SmallIntegerField",
+        seen=False,
+    ),
+    Case(
+        "makes_a_positive_integer_smaller",
+        'migrations.AlterField("Item", "seats", models.PositiveSmallIntegerField(default=0))',
+        "from PositiveIntegerField to PositiveSmallIntegerField",
         seen=False,
     ),
     Case(
@@ -228,6 +246,12 @@ REFUSED = [
         "may violate: unique (slug)",
     ),
     Case(
+        "adds_a_unique_column_with_one_default_for_all_that_may_be_null",
+        'migrations.AddField("Item", "slug", models.CharField(max_length=9, db_default="same", null=True)),'
+        'migrations.AlterUniqueTogether("Item", {("slug",)})',
+        "may violate: unique (slug)",
+    ),
+    Case(
         "orders_with_respect_to_another_model",
         'migrations.AlterOrderWithRespectTo("Item", "main_tag")',
         "_order is NOT NULL without a db_default",
@@ -240,6 +264,12 @@ REFUSED = [
     Case(
         "drops_a_column_among_database_operations",
         'migrations.SeparateDatabaseAndState(database_operations=[migrations.RemoveField("Item", "note")])',
+        "still uses column APP_item.note",
+    ),
+    Case(
+        "drops_a_column_from_the_models_and_apart_from_the_database",
+        'migrations.SeparateDatabaseAndState([migrations.RemoveField("Item", "note")],'
+        ' [migrations.RemoveField("Item", "note")])',
         "still uses column APP_item.note",
     ),
     Case(
@@ -340,6 +370,11 @@ ACCEPTED = [
         ' condition=~models.Q(slug="")))',
     ),
     Case(
+        "takes_a_constraint_away_and_puts_it_back",
+        'migrations.RemoveConstraint("Special", "APP_paid"), migrations.AddConstraint("Special",'
+        ' models.CheckConstraint(condition=models.Q(discount__gte=0), name="APP_paid"))',
+    ),
+    Case(
         "checks_a_new_column",
         'migrations.AddField("Item", "rating", models.IntegerField(null=True)),'
         'migrations.AddConstraint("Item", models.CheckConstraint(name="APP_c",'
@@ -363,7 +398,7 @@ ACCEPTED = [
 SQL_REFUSED = [
     ('ALTER TABLE "shop"."APP_Item" DROP COLUMN IF EXISTS "note" CASCADE', "APP_item.note"),
     ("ALTER TABLE APP_item ADD x int, -- a comment\n DROP note", "APP_item.note"),
-    ("ALTER TABLE APP_item RENAME COLUMN note TO text", "APP_item.note"),
+    ("ALTER TABLE APP_item RENAME COLUMN note TO text", "APP_item.note, which would be renamed"),
     ("ALTER TABLE APP_item RENAME note TO text", "APP_item.note"),
     ("ALTER TABLE APP_item RENAME TO things", "table APP_item"),
     ("RENAME TABLE `APP_item` TO things", "table APP_item"),

@@ -57,7 +57,7 @@ def written(root: Path, cases: list[Case]) -> tuple[Project, Project]:
     for case in cases:
         initial = INITIAL.replace("APP", case.name)
         for project in (running, new):
-            project.app(case.name, MODELS)
+            project.app(case.name, MODELS.replace("APP", case.name))
             project.migration(case.name, "0001_initial", initial)
         operations = case.operations.replace("APP", case.name)
         new.migration(case.name, "0002_case", operations, after="0001_initial")

@@ -227,8 +227,8 @@ def test_needs_are_the_tables_that_django_manages_and_nothing_else(tmp_path: Pat
         "people",
         "from django.contrib.auth.models import AbstractUser\n"
         "class Person(AbstractUser): pass\n"
-        "class Alias(Person):\n    class Meta: proxy = True\n"
         "class View(models.Model):\n    class Meta: managed = False\n"
+        "class Glance(View):\n    class Meta: proxy = True\n"
         "class Pet(models.Model):\n"
         "    owner = models.ForeignKey('auth.Group', models.CASCADE, db_column='group')\n"
         "    friends = models.ManyToManyField('self')\n",

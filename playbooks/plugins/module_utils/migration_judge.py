@@ -221,17 +221,15 @@ def table_harms(table: str, before: Schema, after: Schema, needs: Schema, rename
         return
     for column, now in new.items():
         if old.get(column) != now:
-            yield from column_harms(table, column, old.get(column), now, needed.get(column))
+            yield from column_harms(table, column, now, needed.get(column))
     known_rules = before.rules[table].keys() | needs.rules.get(table, {}).keys()
     for text, rule in after.rules[table].items():
         if text not in known_rules and may_violate(rule, new, needed):
             yield new_rule(table, text)
 
 
-def column_harms(
-    table: str, column: str, old: Column | None, new: Column, needed: Column | None
-) -> Iterator[Harm]:
-    """A changed (or, without `old`, an added) column against what is needed of it (None: it is unknown)."""
+def column_harms(table: str, column: str, new: Column, needed: Column | None) -> Iterator[Harm]:
+    """A changed or added column against what is needed of it (None: it is unknown)."""
     unfilled = not new["null"] and not new["db_default"]
     if needed is None:
         if unfilled:
@@ -239,7 +237,7 @@ def column_harms(
         return
     if unfilled and needed["db_default"]:
         yield no_value(table, column)
-    elif needed["null"] and not new["null"] and (old is None or old["null"]):
+    elif needed["null"] and not new["null"]:
         reason = f"the running release may write NULL to {table}.{column}, which would become NOT NULL"
         yield Harm(table, column, reason, "release code that always writes a value first, then tighten it")
     if not is_widened(needed, new):
