@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 PARTS = {
-    "namespaces": "user namespaces, for a small file system of a test's own (sysctl kernel.unprivileged_userns_clone=1)",
+    "namespaces": "user namespaces, for a small file system of a test's own (kernel.unprivileged_userns_clone=1)",
     "docker": "any Docker engine (DOCKER_HOST)",
     "hosts": "any inventory of Debian 13 servers",
     "cluster": "any Kubernetes (KUBECONFIG)",

@@ -39,15 +39,17 @@ from ansible.module_utils.rollout.place import Place
 
 
 def judge(place: Place, lease: Lease, told: dict[str, str]) -> dict[str, Any]:
-    rollout = place.rollout or {}
     with lease.act():
         script = database.judge_script(place)
-    verdict = database.judge(place, script, told, rollback=rollout["kind"] == "rollback")
-    pending = verdict["pending"] if rollout["kind"] == "deploy" else []
+    verdict = database.judge(place, script, told)
     with lease.act():
-        place.note(migrations=pending)
-    words = f"{len(pending)} to apply" if pending else "no migration"
-    return {"changed": False, "pending": pending, "msg": "; ".join([words, *verdict["overridden"]])}
+        place.note(migrations=verdict["pending"])
+    words = f"{len(verdict['pending'])} to apply" if verdict["pending"] else "no migration"
+    return {
+        "changed": False,
+        "pending": verdict["pending"],
+        "msg": "; ".join([words, *verdict["overridden"]]),
+    }
 
 
 def migrate(place: Place, lease: Lease, told: dict[str, str], demo: bool, seconds: float) -> dict[str, Any]:

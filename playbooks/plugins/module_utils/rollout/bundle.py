@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from .files import read_env, read_json, sha256, write_atomically
 
 MANIFEST = "manifest.json"
 CACHED_WHEELS = ".cache/wheels"
+# Named, so that the choice of wheels does not depend on the machine that builds.
+PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 BUILD_SETTINGS = "infra/environments/dev.env"
 
 
@@ -131,7 +134,9 @@ def install(release: Path, manifest: dict[str, Any]) -> None:
 
 def _run(command: list[str], remedy: str = "", **options: Any) -> str:
     """Run a command; its last line of complaint becomes the error."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, check=False, **options
+    )
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()[-1]
         raise RolloutError(
@@ -178,26 +183,21 @@ def download_wheels(checkout: Path, facts: service.Service, into: Path) -> None:
     cache = checkout / CACHED_WHEELS / sha256(lock)[:16]
     done = cache / ".complete"
     if not done.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "download",
-            "--quiet",
-            "--no-deps",
+        shutil.rmtree(cache, ignore_errors=True)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+        pip += [
             "--require-hashes",
             "--only-binary",
             ":all:",
-            "--dest",
-            str(cache),
             "--requirement",
             str(lock),
+            "--implementation",
+            "cp",
         ]
+        pip += [word for tag in PLATFORMS for word in ("--platform", f"{tag}_{platform.machine()}")]
         running = [
             subprocess.Popen(
-                [*pip, "--python-version", python, "--implementation", "cp"],
+                [*pip, "--python-version", python, "--dest", str(cache / python)],
                 stderr=subprocess.PIPE,
                 text=True,
             )
@@ -213,6 +213,10 @@ def download_wheels(checkout: Path, facts: service.Service, into: Path) -> None:
                     f"wheels for Python {python}: {words[0] if words else 'pip failed'}",
                     "check the network, or lock a version that has a wheel for it",
                 )
+        for wheel in cache.glob("*/*.whl"):
+            wheel.replace(cache / wheel.name)
+        for python in facts.pythons:
+            (cache / python).rmdir()
         done.touch()
     shutil.copytree(cache, into, ignore=shutil.ignore_patterns(".complete"))
 

@@ -6,14 +6,17 @@ checkout that deployed it can pull it away.
 
 from __future__ import annotations
 
+import os
 import pkgutil
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +59,41 @@ class Manager:
 
     def runs(self) -> bool:
         """Whether circusd answers."""
-        return self._control.exists() and self._answers()
+        return self._pid > 0 and self._control.exists() and self._answers()
+
+    @property
+    def _pid(self) -> int:
+        """circusd's process id, 0 when that process is gone."""
+        try:
+            pid = int((self._run / "circus.pid").read_text())
+            return pid if b"circusd" in Path(f"/proc/{pid}/cmdline").read_bytes() else 0
+        except (OSError, ValueError):
+            return 0
+
+    def orphans(self) -> list[int]:
+        """The service's processes that outlived a circusd which was killed: they still hold the port."""
+        if self.runs():
+            return []
+        mark = f"\0RUN_DIR={self._run}/".encode()
+        found = []
+        for file in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):  # another user's, or gone meanwhile
+                if mark in b"\0" + file.read_bytes():
+                    found.append(int(file.parent.name))
+        return found
+
+    def end_orphans(self) -> None:
+        """End gracefully what a killed circusd left."""
+        end = time.monotonic() + STOP_SECONDS
+        for pid in self.orphans():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        while left := self.orphans():
+            if time.monotonic() > end:
+                raise RolloutError(
+                    f"processes {left} do not end", f"end them: kill -9 {' '.join(map(str, left))}"
+                )
+            time.sleep(0.1)
 
     def private(self, slot: str) -> Path:
         """The socket on which one slot alone answers."""
@@ -74,6 +111,7 @@ class Manager:
                     "run `make down` first to change the port",
                 )
             return False
+        self.end_orphans()
         require_free(port)
         if len(str(self._run / "circus.sock")) > LONGEST_SOCKET_PATH:
             raise RolloutError(
@@ -113,10 +151,9 @@ class Manager:
         """Stop every process, then circusd itself, and wait until it is gone."""
         if not self.runs():
             return
-        pid = int((self._run / "circus.pid").read_text())
         self._call("quit", waiting=True)
         end = time.monotonic() + 2 * STOP_SECONDS
-        while Path(f"/proc/{pid}").exists() and "circus" in Path(f"/proc/{pid}/cmdline").read_text():
+        while pid := self._pid:
             if time.monotonic() > end:
                 raise RolloutError(
                     f"the service manager (process {pid}) does not end", f"end it: kill -9 {pid}"
@@ -212,7 +249,7 @@ class Manager:
 
     def _command(self, slot: str, process: str) -> str:
         python, launcher = self._manager / "bin/python", self._manager / "launch.py"
-        return f"{python} {launcher} {self._place.root} {slot} {process} " + (
+        return f"{shlex.join(map(str, (python, launcher, self._place.root, slot, process)))} " + (
             f"$(circus.sockets.public) $(circus.sockets.{slot})" if process == WEB else "0 0"
         )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import RolloutError
-from .files import locked, write_atomically, write_json
+from .files import locked, read_env, read_json, sha256, write_atomically, write_json
 from .place import Place
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BACKUPS_KEPT = 3
 JUDGE = "migration_judge.py"
+PROBLEMS = ("conflicts", "model_changes", "refused")
 
 
 def judge_script(place: Place) -> Path:
@@ -60,32 +61,44 @@ def last_words(done: subprocess.CompletedProcess[str]) -> str:
     return lines[-1].strip()
 
 
-def judge(place: Place, script: Path, told: dict[str, str], *, rollback: bool) -> dict[str, Any]:
-    """Ask whether the release that serves (or, rolling back, the one to come) can live with the schema to come.
+def judge(place: Place, script: Path, told: dict[str, str]) -> dict[str, Any]:
+    """Ask whether the releases on either side of the rollout can live with each other's schema.
+
+    The one that serves has to live with the migrations to come. The one to come has to live with those that were
+    applied and that it does not know: a rollback, an older release, a commit that took a migration away.
 
     :returns: {"pending": [...], "overridden": [...]}
-    :raises RolloutError: it cannot, or a migration is missing or conflicting; the text says which and the way out.
+    :raises RolloutError: one cannot, or a migration is missing or conflicting; the text names the way out.
     """
-    rollout = place.rollout or {}
-    new, running = rollout["version"], (place.current or {}).get("version")
-    if rollback and not running:
-        raise RolloutError("nothing runs here, so there is nothing to roll back from", "run `make deploy`")
-    reader, needy = (str(running), new) if rollback else (str(new), running)
-    arguments = ["judge"]
-    if needy:
-        needs = _ask(place, script, needy, ["needs"], told)
-        file = place.release(needy) / "needs.json"
-        write_json(file, needs)
-        arguments += ["--needs", str(file)]
-    verdict = _ask(place, script, reader, [*arguments, *(["--rollback"] if rollback else [])], told)
-    problems = [*verdict.get("conflicts", []), *verdict.get("model_changes", []), *verdict.get("refused", [])]
+    new, current = (place.rollout or {})["version"], place.current
+    if not current:
+        verdicts = [_ask(place, script, new, ["judge"], told)]
+    else:
+        running, its = current["version"], read_env(place.root / "slots" / place.serving / "env")
+        stands, comes = _needs(place, script, running, its), _needs(place, script, new, told)
+        verdicts = [_ask(place, script, new, ["judge", "--needs", str(stands)], told)]
+        if _known(stands) - _known(comes):
+            verdicts.append(_ask(place, script, running, ["judge", "--needs", str(comes), "--rollback"], its))
+    problems = [problem for verdict in verdicts for kind in PROBLEMS for problem in verdict.get(kind, [])]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise RolloutError(_line(problems[0]) + more)
     return {
-        "pending": verdict.get("pending", []),
-        "overridden": [_line(each) for each in verdict.get("overridden", [])],
+        "pending": verdicts[0].get("pending", []),
+        "overridden": [_line(each) for each in verdicts[0].get("overridden", [])],
     }
+
+
+def _needs(place: Place, script: Path, version: str, told: dict[str, str]) -> Path:
+    """The file that says what a release needs of its database; made once per release and judge."""
+    file = place.release(version) / f"needs-{sha256(script)[:16]}.json"
+    if not file.exists():
+        write_json(file, _ask(place, script, version, ["needs"], told))
+    return file
+
+
+def _known(needs: Path) -> set[tuple[str, str]]:
+    return {(app, name) for app, name in read_json(needs)["migrations"]}
 
 
 def _line(problem: Any) -> str:

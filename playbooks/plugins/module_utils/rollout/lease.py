@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -101,8 +101,10 @@ class Lease:
     def renew(self, seconds: float) -> None:
         """Let the lease expire `seconds` from now."""
         with self.act():
-            mine = self._require_mine()
-            write_json(self._file, asdict(mine) | {"expires": _now() + seconds})
+            self._extend(seconds)
+
+    def _extend(self, seconds: float) -> None:
+        write_json(self._file, asdict(self._require_mine()) | {"expires": _now() + seconds})
 
     def release(self) -> None:
         """Give the lease back."""
@@ -111,8 +113,12 @@ class Lease:
 
     @contextmanager
     def renewed(self, seconds: float) -> Iterator[None]:
-        """Keep renewing the lease while work goes on; the number is proved before it begins."""
-        self.renew(seconds)
+        """Keep renewing the lease while work goes on; the number is proved before it begins.
+
+        A disk without room stops the renewal, not the work: undoing has to be possible on it.
+        """
+        with self.act(), suppress(OSError):
+            self._extend(seconds)
         done = threading.Event()
 
         def keep() -> None:

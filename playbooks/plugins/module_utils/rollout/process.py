@@ -39,6 +39,8 @@ class ProcessEngine:
                     "run `make down` first to change the port",
                 )
             return "the service manager runs"
+        if left := self._manager.orphans():
+            return f"{len(left)} processes of a service manager that died will be replaced"
         require_free(port)
         return f"port {port} is free"
 
@@ -112,6 +114,8 @@ class ProcessEngine:
     def end(self) -> str:
         """Stop everything; what stands in the slots stays for the next start."""
         if not self._manager.runs():
+            with self._act():
+                self._manager.end_orphans()
             return "nothing runs"
         for slot in SLOTS:
             self._manager.stop(slot)
