@@ -179,17 +179,18 @@ def test_the_newest_of_three_quick_pushes_wins(project: Project) -> None:
     assert ran(project, "third") == ALL
 
 
-def test_a_waiting_push_is_told_who_holds_the_branch_and_since_when(project: Project) -> None:
-    with waiting_at(project, "lint"):
+def test_a_waiting_push_is_told_who_holds_the_branch_since_when_and_how_to_stop_it(project: Project) -> None:
+    with waiting_at(project, "lint") as first:
         holder = project.git("rev-parse", "--short=8", "HEAD")
-        project.commit("next")
+        project.commit("next", gate="")
         after = Push(project, "main")
         after.shows("waiting: ")
-        assert re.search(
-            rf"waiting: main {holder} \(since \d\d:\d\d:\d\d, process \d+\) holds ", after.lines[0]
-        )
-        release(project)
-        after.verdict()
+        told = rf"waiting: main {holder} \(since \d\d:\d\d:\d\d; to stop it: kill -- -(\d+)\) holds "
+        held = re.match(told, after.lines[0])
+        assert held
+        os.killpg(int(held[1]), signal.SIGTERM)
+        assert first.verdict().endswith("its run was stopped; push again")
+        assert after.verdict().endswith("is live")
 
 
 def test_two_branches_run_side_by_side(project: Project) -> None:
