@@ -1,0 +1,308 @@
+"""up, down, deploy, play and venv: what they start, and the one line when they cannot."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.project import Project, clean_environment
+
+REPOSITORY = Path(__file__).parents[2]
+VERSION = "20261123-052500-0123456789ab"
+
+# Stands for every program of a virtual environment: notes how it was called, says and does what files tell.
+PROGRAM = """\
+#!/bin/sh
+echo "$(basename "$0") $*${VERSION:+ VERSION=$VERSION}" >>"STATE/calls"
+case "$*" in
+    *ensurepip*) test ! -e "STATE/no-ensurepip" ;;
+    *version_info*) test ! -e "STATE/old" ;;
+    --version) echo "Python 3.10.12" ;;
+    "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    "-m pip install "*) cp "$0" "$(dirname "$0")/uv" ;;
+    "scripts/release.py version") echo VERSION_OF_THE_CHECKOUT ;;
+    "scripts/release.py build") test ! -e "STATE/unbuildable" || { echo "error: no; mend it" >&2; exit 1; } ;;
+    "scripts/running.py --urls") echo "  site  http://127.0.0.1:1/" ;;
+    "scripts/running.py "*) test -e "STATE/runs" ;;
+esac
+""".replace("VERSION_OF_THE_CHECKOUT", VERSION)
+LOCK = "{}==1 --hash=sha256:0\nuv==2 \\\n    --hash=sha256:1\n"
+
+
+@pytest.fixture
+def fresh(project: Project) -> Project:
+    """A checkout without a virtual environment, on a machine whose Python is only played."""
+    machine = project.path.parent / "machine"
+    machine.mkdir()
+    program(machine / "python3", project)
+    project.write(
+        {f"requirements/{name}.txt": LOCK.format(name) for name in ("ops", "dev")},
+        {"infra/inventories/dev/hosts.yml": "", "infra/inventories/staging/hosts.yml": ""},
+        {f"playbooks/{name}.yml": "" for name in ("deploy", "down", "status")},
+    )
+    project.environment |= {"PATH": f"{machine}:{project.environment['PATH']}"}
+    return project
+
+
+@pytest.fixture
+def installed(fresh: Project) -> Project:
+    """A checkout with a virtual environment that is as its lock says."""
+    fresh.run("scripts/venv", "ops")
+    program(fresh.path / ".venv/bin/ansible-playbook", fresh)
+    calls(fresh).unlink()
+    return fresh
+
+
+def program(path: Path, project: Project) -> None:
+    path.write_text(PROGRAM.replace("STATE", str(project.state)))
+    path.chmod(0o755)
+
+
+def calls(project: Project) -> Path:
+    return project.state / "calls"
+
+
+def called(project: Project) -> list[str]:
+    """What was started, in order; the machine's own looks at the Python left out."""
+    lines = calls(project).read_text().splitlines() if calls(project).exists() else []
+    return [line for line in lines if " -c " not in line and not line.endswith("--version")]
+
+
+def refusal(project: Project, *command: str, **more: str) -> str:
+    """The one line with which a command refuses."""
+    done = project.run(*command, status=1, **more)
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "; " in done.stderr, "no remedy"
+    return done.stderr.removeprefix("error: ").rstrip("\n")
+
+
+def shown(project: Project, *command: str, **more: str) -> str:
+    done = project.run(*command, **more)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_python_3_10_is_one_line_that_names_the_remedy(fresh: Project) -> None:
+    (fresh.state / "old").touch()
+    for script in ("up", "deploy", "venv"):
+        assert refusal(fresh, f"scripts/{script}") == (
+            "Python 3.10.12 is too old; install Python 3.11 or later, or name one: make PYTHON=python3.11 ..."
+        )
+    assert not (fresh.path / ".venv").exists()
+
+
+def test_another_python_may_be_named(fresh: Project, tmp_path: Path) -> None:
+    program(tmp_path / "python3.99", fresh)
+    fresh.run("scripts/venv", PYTHON=str(tmp_path / "python3.99"))
+    assert called(fresh)[0] == "python3.99 -m venv .venv"
+
+
+def test_a_python_without_its_venv_module_is_one_line(fresh: Project) -> None:
+    (fresh.state / "no-ensurepip").touch()
+    assert refusal(fresh, "scripts/venv") == (
+        "this Python cannot make virtual environments; install its venv module (Debian: apt install python3-venv)"
+    )
+
+
+def test_what_the_lock_says_is_installed_once(fresh: Project) -> None:
+    assert shown(fresh, "scripts/venv", "ops") == "installing what requirements/ops.txt locks into .venv\n"
+    assert (fresh.path / ".venv/uv.txt").read_text() == "uv==2 \\\n    --hash=sha256:1\n", "hashed itself"
+    assert [line.split(" -")[0] for line in called(fresh)] == ["python3", "python", "uv pip sync"]
+    assert called(fresh)[-1].endswith("--require-hashes requirements/ops.txt")
+    assert shown(fresh, "scripts/venv", "ops") == ""
+    assert len(called(fresh)) == 3
+
+
+def test_a_changed_lock_is_installed_anew(installed: Project) -> None:
+    installed.write({"requirements/ops.txt": "ops==2 --hash=sha256:2\nuv==2 --hash=sha256:1\n"})
+    assert shown(installed, "scripts/venv", "ops").startswith("installing")
+    assert called(installed)[0].startswith("uv pip sync"), "the folder and uv are there already"
+
+
+def test_what_is_enough_for_tests_is_enough_to_roll_out(installed: Project) -> None:
+    assert shown(installed, "scripts/venv", "dev").startswith("installing what requirements/dev.txt")
+    assert shown(installed, "scripts/venv", "ops") == ""
+
+
+def test_an_installation_that_failed_is_tried_again(fresh: Project) -> None:
+    fresh.write({"requirements/ops.txt": "ops==1 --hash=sha256:0\n"})
+    assert fresh.run("scripts/venv", status=None).returncode != 0
+    assert not (fresh.path / ".venv/.installed").exists()
+
+
+def test_a_dry_run_installs_what_it_needs_to_look(fresh: Project) -> None:
+    shown(fresh, "scripts/venv", DRY_RUN="1")
+    assert (fresh.path / ".venv/.installed").exists()
+
+
+def test_an_unknown_set_is_refused(fresh: Project) -> None:
+    assert refusal(fresh, "scripts/venv", "nonsense") == "there is no set nonsense; see scripts/venv --help"
+
+
+def test_up_with_nothing_to_do_says_so_and_shows_the_urls(installed: Project) -> None:
+    (installed.state / "runs").touch()
+    assert shown(installed, "scripts/up") == f"nothing to do: {VERSION} runs\n  site  http://127.0.0.1:1/\n"
+    assert not any("ansible-playbook" in line for line in called(installed))
+
+
+def test_up_builds_and_rolls_out_what_does_not_run_yet(installed: Project) -> None:
+    said = shown(installed, "scripts/up", VERSION="an old one")
+    assert said.endswith(f"rolling {VERSION} out to dev\n  site  http://127.0.0.1:1/\n")
+    assert [line for line in called(installed) if "running" not in line][-2:] == [
+        f"python scripts/release.py build VERSION={VERSION}",
+        f"ansible-playbook --inventory infra/inventories/dev/hosts.yml playbooks/deploy.yml VERSION={VERSION}",
+    ]
+
+
+def test_a_kept_release_is_rolled_out_without_a_build(installed: Project) -> None:
+    assert (
+        shown(installed, "scripts/deploy", VERSION="kept", ENV="staging") == "rolling kept out to staging\n"
+    )
+    assert called(installed) == [
+        "ansible-playbook --inventory infra/inventories/staging/hosts.yml playbooks/deploy.yml VERSION=kept"
+    ]
+
+
+def test_a_build_that_failed_is_not_rolled_out(installed: Project) -> None:
+    (installed.state / "unbuildable").touch()
+    assert refusal(installed, "scripts/deploy") == "no; mend it"
+    assert not any("ansible-playbook" in line for line in called(installed))
+
+
+def test_a_playbook_gets_the_options_that_follow_it(installed: Project) -> None:
+    shown(installed, "scripts/play", "status", "-v")
+    assert called(installed) == [
+        "ansible-playbook --inventory infra/inventories/dev/hosts.yml playbooks/status.yml -v"
+    ]
+
+
+def test_an_unknown_environment_or_playbook_is_named_with_those_there_are(installed: Project) -> None:
+    assert refusal(installed, "scripts/play", "status", ENV="nonsense") == (
+        "there is no environment nonsense here; choose one: ENV=dev,staging"
+    )
+    assert refusal(installed, "scripts/play", "nonsense") == (
+        "there is no playbook nonsense; choose one of playbooks/"
+    )
+
+
+@pytest.mark.parametrize("script", ["up", "down", "deploy", "lock"])
+def test_an_argument_that_is_not_known_is_refused(installed: Project, script: str) -> None:
+    line = f"unknown argument nonsense; see scripts/{script} --help"
+    assert refusal(installed, f"scripts/{script}", "nonsense") == line
+    assert refusal(installed, f"scripts/{script}", "--nonsense").startswith("unknown option --nonsense")
+    assert called(installed) == []
+
+
+@pytest.mark.parametrize("script", ["up", "down", "deploy", "play", "venv", "check", "lock"])
+def test_the_header_of_a_script_is_its_help(installed: Project, script: str) -> None:
+    help_of_it = shown(installed, f"scripts/{script}", "--help")
+    assert f"\nusage: scripts/{script}" in help_of_it
+    assert called(installed) == []
+
+
+def test_a_playbook_has_to_be_named(installed: Project) -> None:
+    assert "usage: scripts/play PLAYBOOK" in shown(installed, "scripts/play")
+
+
+def test_down_where_nothing_was_started_has_nothing_to_do(installed: Project) -> None:
+    nowhere = str(installed.state / "nowhere")
+    assert (
+        shown(installed, "scripts/down", ROLLOUT_ROOT=nowhere) == f"nothing to stop: {nowhere} is not there\n"
+    )
+
+
+def test_down_keeps_the_data(installed: Project) -> None:
+    (installed.state / "lease.number").touch()
+    assert shown(installed, "scripts/down") == ""
+    assert called(installed) == [
+        "ansible-playbook --inventory infra/inventories/dev/hosts.yml playbooks/down.yml"
+    ]
+    assert installed.state.exists()
+
+
+def test_down_with_purge_deletes_the_environment(installed: Project) -> None:
+    (installed.state / "lease.number").touch()
+    assert shown(installed, "scripts/down", PURGE="1") == f"deleted {installed.state}\n"
+    assert not installed.state.exists()
+
+
+def test_a_folder_that_no_rollout_made_is_never_deleted(installed: Project) -> None:
+    assert refusal(installed, "scripts/down", PURGE="1") == (
+        f"{installed.state} is not an environment's folder; look at ROLLOUT_ROOT"
+    )
+    assert installed.state.exists()
+
+
+def test_a_dry_run_of_down_stops_and_deletes_nothing(installed: Project) -> None:
+    (installed.state / "lease.number").touch()
+    assert shown(installed, "scripts/down", PURGE="1", DRY_RUN="1") == (
+        f"would run: scripts/play down\nwould run: rm -rf {installed.state}\n"
+    )
+    assert called(installed) == []
+    assert installed.state.exists()
+
+
+def test_every_set_is_locked_with_hashes_for_every_platform(installed: Project) -> None:
+    shown(installed, "scripts/lock")
+    assert [line.rpartition(" ")[2] for line in called(installed)] == [
+        "service.txt",
+        "ops.txt",
+        "process.txt",
+        "dev.txt",
+    ]
+    assert all("--universal" in line and "--generate-hashes" in line for line in called(installed))
+    calls(installed).unlink()
+    assert shown(installed, "scripts/lock", "--dry-run").count("would run: ") == 4
+    assert called(installed) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "started"),
+    [
+        ("test", "-m pytest -m not verify and not chaos -n 2 --dist loadfile tests"),
+        ("verify", "-m pytest -m not chaos tests"),
+        ("chaos", "-m pytest -m chaos tests"),
+        ("coverage", "-m tests.coverage"),
+        ("bench", "-m tests.bench"),
+    ],
+)
+def test_a_check_starts_what_its_name_says(installed: Project, what: str, started: str) -> None:
+    shown(installed, "scripts/check", what, VERSION="of this checkout")
+    assert called(installed)[-1] == f"python {started}", "with VERSION, a test would roll that one out"
+
+
+def test_a_check_can_be_narrowed_and_has_to_be_known(installed: Project) -> None:
+    shown(installed, "scripts/check", "verify", T="tests/k8s")
+    assert called(installed)[-1] == "python -m pytest -m not chaos tests/k8s"
+    installed.run("scripts/check", "nonsense", status=1)
+    assert (
+        refusal(installed, "scripts/check", "nonsense")
+        == "there is no check nonsense; see scripts/check --help"
+    )
+
+
+def test_help_fits_on_one_screen_and_names_every_target() -> None:
+    told = subprocess.run(
+        ["make", "help"], cwd=REPOSITORY, env=clean_environment(), text=True, capture_output=True, check=True
+    ).stdout.splitlines()
+    targets = set(re.findall(r"(?m)^([a-z]\w*):", (REPOSITORY / "Makefile").read_text()))
+    named = {match[1] for line in told if (match := re.match(r"  make (\w+) ", line))}
+    assert named == targets
+    assert 24 <= len(told) <= 40
+    assert max(map(len, told)) <= 100
+    phony = re.search(r"(?m)^\.PHONY: (.*)$", (REPOSITORY / "Makefile").read_text())
+    assert phony is not None
+    assert set(phony[1].split()) == targets, "a file of that name would hide a target"
+
+
+def test_neither_playbooks_nor_scripts_know_the_service_by_its_name() -> None:
+    name = re.search(r"(?m)^name: (\w+)$", (REPOSITORY / "infra/service.yml").read_text())
+    assert name is not None
+    find = ["grep", "-rli", "--exclude-dir=__pycache__", name[1]]
+    found = subprocess.run([*find, "playbooks", "scripts"], cwd=REPOSITORY, text=True, capture_output=True)
+    assert (found.returncode, found.stdout, found.stderr) == (1, "", "")
+    assert subprocess.run([*find, "infra"], cwd=REPOSITORY, capture_output=True).returncode == 0
