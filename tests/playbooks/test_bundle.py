@@ -157,6 +157,13 @@ def test_a_file_that_the_manifest_does_not_know_is_found(work: Path, packed: Pat
     )
 
 
+def test_a_bundle_under_another_releases_name_is_refused(work: Path, tmp_path: Path) -> None:
+    other = bundle.path_of(tmp_path / "store", "shop", "20261124-000000-abc")
+    bundle.pack(work, other, epoch=1_700_000_000)
+    line = refusal(other, tmp_path / "releases/20261124-000000-abc")
+    assert line.startswith(f"{other} holds release {VERSION}; give it its name back")
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

@@ -77,6 +77,11 @@ def unpack(bundle: Path, into: Path) -> dict[str, Any]:
                     f"{bundle}: {name} is not what the manifest says",
                     "delete the bundle and run `make build`",
                 )
+        if manifest["version"] != into.name:
+            raise RolloutError(
+                f"{bundle} holds release {manifest['version']}",
+                "give it its name back, or delete it and run `make build`",
+            )
         install(partial, manifest)
         shutil.rmtree(partial / "wheels")  # installed; the bundle has them for another time
         partial.rename(into)
