@@ -30,6 +30,7 @@ migrations.CreateModel("Room", [
 DROP_NOTE = 'migrations.RemoveField("Room", "note")'
 STATE_ONLY = f"migrations.SeparateDatabaseAndState(state_operations=[{DROP_NOTE}])"
 INDEX = 'migrations.AddIndex("Room", models.Index(fields=["name"], name="by_name"))'
+ANOTHER_LABEL = 'migrations.AlterField("Room", "name", models.CharField("Name", max_length=20))'
 NO_TRANSACTIONS = """
 from django.db.backends.sqlite3 import base, features
 
@@ -168,6 +169,7 @@ def test_a_squash_of_what_the_older_release_knows_is_no_hindrance_and_of_more_is
     [
         ("no_transactions", True, INDEX, False),
         ("no_transactions", True, f"{INDEX}, {STATE_ONLY}", False),
+        ("no_transactions", True, f"{INDEX}, {ANOTHER_LABEL}", False),
         ("no_transactions", True, f"{INDEX}, migrations.RunSQL('SELECT 1')", True),
         ("django.db.backends.sqlite3", False, f"{INDEX}, {INDEX.replace('by_name', 'also')}", True),
         ("django.db.backends.sqlite3", True, f"{INDEX}, {INDEX.replace('by_name', 'also')}", False),
@@ -183,6 +185,10 @@ def test_where_no_transaction_undoes_a_migration_it_holds_one_schema_operation(
     said = [entry["line"] for entry in new.judge("judge", "--needs", running.root / "needs.json")["refused"]]
     assert bool(said) is refused
     assert all("leaves it half done" in line for line in said)
+    if refused:
+        new.migrate()
+        back = new.judge("judge", "--rollback", "--needs", running.root / "needs.json")
+        assert not back["refused"], "what is done is not half done"
 
 
 def test_a_model_change_without_a_migration_is_named_with_the_command_that_makes_it(running: Project) -> None:
@@ -243,6 +249,7 @@ def test_needs_are_the_tables_that_django_manages_and_nothing_else(tmp_path: Pat
         "people_pet_friends",
     }
     assert "auth_user" not in needs["tables"], "it was swapped out"
+    assert needs["tables"]["people_pet"]["id"]["db_default"], "the database numbers the rows"
     assert needs["tables"]["people_pet"]["group"] == {"null": False, "type": "AutoField", "db_default": False}
     assert needs["rules"]["people_pet"] == {
         "foreign key (group) to auth_group": {"kind": "references", "columns": ["group"]}
@@ -256,11 +263,25 @@ def test_what_the_project_prints_does_not_spoil_the_answer(running: Project) -> 
     assert running.judge("problems") == {"model_changes": [], "conflicts": []}
 
 
+def test_what_lies_beside_the_judge_does_not_hide_the_releases_modules(running: Project) -> None:
+    beside = running.write("../judge/parcel.py", "raise ImportError('not the package')")
+    package = Project(running.root / "site-packages", running.database)
+    package.app("parcel", "")
+    running.env |= {"PYTHONPATH": str(package.root), "APPS": "parcel"}
+    done = running.run(shutil.copy(JUDGE, beside.parent), "problems")
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_keeps_it_from_judging_is_one_line(running: Project) -> None:
     new = next_release(running, ROOM, 'migrations.RemoveField("Room", "nothing")')
     assert "stays.0002_next: Remove field nothing from Room" in failure(
         new, "judge", "--needs", running.root / "needs.json"
     )
+
+    disordered = next_release(running, ROOM)
+    disordered.migration("stays", "0000_first", "")
+    disordered.migration("stays", "0001_initial", CREATE_ROOM, after="0000_first")
+    assert "applied before its dependency stays.0000_first" in failure(disordered, "judge")
 
     scribble = running.write("scribble.json", "[]")
     assert "is not what `needs` prints" in failure(running, "judge", "--needs", scribble)
