@@ -86,6 +86,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     one_line = validate.Regexp(r"\A[^\r\n]+\Z", error="must be one line that is not empty")
     absolute = validate.Predicate("is_absolute", error="must be an absolute path")
     ready_file = env.path("READY_FILE", None)
+    mail_url = env.str(
+        "MAIL_URL", validate=validate.Regexp(r"(file|smtps?|submission)://", error="must be a mail URL")
+    )
     values: dict[str, Any] = {
         "name": env.str("ENVIRONMENT", validate=validate.OneOf(STAGES)),
         "release_version": env.str("RELEASE_VERSION", validate=one_line),
@@ -101,7 +104,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         "https": env.bool("HTTPS"),
         "database": env.dj_db_url("DATABASE_URL"),
         "broker_url": env.str("BROKER_URL", validate=validate.Regexp(r"\A[a-z+]+://", error="must be a URL")),
-        "mail": env.dj_email_url("MAIL_URL"),
+        "mail": env.dj_email_url("MAIL_URL") if mail_url else {},
         "mail_from": env.str("MAIL_FROM", validate=one_line),
         "log_level": env.str("LOG_LEVEL", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
         "web_workers": env.int("WEB_WORKERS", validate=validate.Range(1, 64)),
@@ -110,7 +113,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     faults = _faults_of(env)
     faults += [f"{key} is not a setting (did you mean {match}?)" for key, match in misspelled(environ)]
     if faults:
-        raise BadEnvironmentError("; ".join(faults))
+        raise BadEnvironmentError("; ".join(fault.rstrip(".") for fault in faults))
     return Environment(**values)
 
 
@@ -119,7 +122,7 @@ def read_or_exit() -> Environment:
     try:
         return read()
     except BadEnvironmentError as error:
-        sys.exit(f"marefia: bad settings: {error}")
+        sys.exit(f"marefia: bad settings: {error} - correct the environment's file or secrets")
 
 
 def misspelled(environ: Mapping[str, str]) -> list[tuple[str, str]]:

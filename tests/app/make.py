@@ -32,7 +32,7 @@ def listing(**fields: Any) -> Listing:
 def wish(place: Listing, begins: int = 10, nights: int = 3, **fields: Any) -> Wish:
     """A stay for two that begins in so many days."""
     check_in = today() + datetime.timedelta(days=begins)
-    defaults = {
+    defaults: dict[str, Any] = {
         "listing_id": place.pk,
         "check_in": check_in,
         "check_out": check_in + datetime.timedelta(days=nights),

@@ -5,10 +5,13 @@ import threading
 import uuid
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connections, transaction
 
+from marefia.accounts.models import User
+from marefia.outbox import mail, queue
 from marefia.outbox.models import OutboxRow
 from marefia.stays import bookings, reviews
 from marefia.stays.models import Booking, BookingStatus, Listing, Review
@@ -52,7 +55,7 @@ def test_one_may_arrive_on_the_day_another_leaves(begins: int, nights: int) -> N
         ({"check_in": datetime.date(2090, 1, 1), "check_out": datetime.date(2090, 5, 2)}, "at most 90"),
     ],
 )
-def test_a_wish_that_breaks_a_rule_is_refused_with_the_reason(change: dict[str, object], reason: str) -> None:
+def test_a_wish_that_breaks_a_rule_is_refused_with_the_reason(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(bookings.CannotBookError, match=reason):
         bookings.book(make.user(), replace(make.wish(make.listing()), **change))
 
@@ -114,14 +117,14 @@ def test_a_stay_that_has_begun_cannot_be_cancelled() -> None:
         bookings.cancel(booking)
 
 
-def race(wishes: list[tuple[object, bookings.Wish]]) -> list[str]:
+def race(wishes: list[tuple[User, bookings.Wish]]) -> list[str]:
     """Book all at once, each in a thread and connection of its own; return what became of each."""
     barrier, results = threading.Barrier(len(wishes)), []
 
-    def one(guest: object, wish: bookings.Wish) -> None:
+    def one(guest: User, wish: bookings.Wish) -> None:
         try:
             barrier.wait()
-            results.append("new" if bookings.book(guest, wish)[1] else "same")  # type: ignore[arg-type]
+            results.append("new" if bookings.book(guest, wish)[1] else "same")
         except bookings.ConflictError:
             results.append("conflict")
         finally:
@@ -157,8 +160,8 @@ def test_without_the_transaction_the_race_is_lost(monkeypatch: pytest.MonkeyPatc
     both = threading.Barrier(2)
     monkeypatch.setattr(bookings, "_book", bookings._book.__wrapped__)  # type: ignore[attr-defined]
     monkeypatch.setattr(Listing.objects, "select_for_update", Listing.objects.all)
-    monkeypatch.setattr(bookings.queue, "put", lambda *_: None)
-    monkeypatch.setattr(bookings.mail, "post", lambda **_: None)
+    monkeypatch.setattr(queue, "put", lambda *_: None)
+    monkeypatch.setattr(mail, "post", lambda **_: None)
     create = Booking.objects.create
     monkeypatch.setattr(
         Booking.objects, "create", lambda **fields: both.wait(5) is not None and create(**fields)

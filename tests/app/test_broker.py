@@ -2,10 +2,12 @@
 
 import threading
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import pytest
-from kombu import Connection, Queue
+from kombu.connection import Connection
+from kombu.entity import Queue
 
 from marefia import broker
 
@@ -82,7 +84,7 @@ def test_a_broker_whose_folder_is_not_there_yet_is_empty_and_makes_it(connect: A
     with connect() as connection:
         channel = connection.channel()
         Queue("work", channel=channel)
-        with pytest.raises(broker.Empty):
+        with pytest.raises(Empty):
             channel._get("work")
         channel._put("work", {"a": 1})
         assert channel._get("work") == {"a": 1}

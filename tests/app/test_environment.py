@@ -17,13 +17,30 @@ def told(tmp_path: Path) -> dict[str, str]:
 
 def test_all_that_is_missing_or_malformed_is_named_in_one_error(told: dict[str, str]) -> None:
     del told["DATA_DIR"], told["LOG_LEVEL"]
-    told |= {"WEB_WORKERS": "many", "ENVIRONMENT": "prod", "SECRET_KEY": "short", "RUN_DIR": "run"}
+    told |= {
+        "MAIL_URL": "gopher://x",
+        "DATABASE_URL": "foo://user:secret-word@host/x",
+        "WEB_WORKERS": "many",
+        "ENVIRONMENT": "prod",
+        "SECRET_KEY": "short",
+        "RUN_DIR": "run",
+    }
     with pytest.raises(environment.BadEnvironmentError) as caught:
         environment.read(told)
     message = str(caught.value)
-    for name in ("DATA_DIR", "LOG_LEVEL", "WEB_WORKERS", "ENVIRONMENT", "SECRET_KEY", "RUN_DIR"):
+    for name in (
+        "DATA_DIR",
+        "LOG_LEVEL",
+        "WEB_WORKERS",
+        "ENVIRONMENT",
+        "SECRET_KEY",
+        "RUN_DIR",
+        "MAIL_URL",
+        "DATABASE_URL",
+    ):
         assert f"{name}: " in message
     assert "\n" not in message
+    assert "secret-word" not in message
     assert "WEB_THREADS" not in message
 
 

@@ -1,5 +1,6 @@
 """Work that must not be lost, nor have its effect twice."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from django.core import mail
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from marefia.celery import app
 from marefia.outbox import queue, registry, tasks
 from marefia.outbox.mail import message_id, post
 from marefia.outbox.models import CLAIM, RESEND, OutboxRow, Status
@@ -23,7 +25,7 @@ pytestmark = pytest.mark.django_db
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The rows for which a message was sent."""
     rows: list[int] = []
-    monkeypatch.setattr(queue.current_app, "send_task", lambda name, args, **_: rows.extend(args))
+    monkeypatch.setattr(app, "send_task", lambda name, args, **_: rows.extend(args))
     return rows
 
 
@@ -36,7 +38,7 @@ def handler() -> Iterator[Callable[[registry.Work], str]]:
         (registry.effect if effect else registry.errand)("test")(work)
         return "test"
 
-    yield register  # type: ignore[misc]
+    yield register
     registry.HANDLERS.clear()
     registry.HANDLERS.update(before)
 
@@ -82,7 +84,7 @@ def test_a_broker_that_is_away_fails_no_request(monkeypatch: pytest.MonkeyPatch)
     def away(*_: Any, **__: Any) -> None:
         raise OSError("no broker")
 
-    monkeypatch.setattr(queue.current_app, "send_task", away)
+    monkeypatch.setattr(app, "send_task", away)
     row = put()
     queue.send(row.pk)
     row.refresh_from_db()
@@ -176,9 +178,7 @@ def test_the_sweep_sends_again_what_was_never_finished_and_nothing_else(
     queue.deliver(done.pk)
     for row in (lost, done, claimed, waiting):
         age(row, RESEND)
-    OutboxRow.objects.filter(pk=claimed.pk).update(
-        claim=make.uuid.uuid4(), claimed_until=timezone.now() + CLAIM
-    )
+    OutboxRow.objects.filter(pk=claimed.pk).update(claim=uuid.uuid4(), claimed_until=timezone.now() + CLAIM)
     OutboxRow.objects.filter(pk=waiting.pk).update(available_at=timezone.now() + RESEND)
     tasks.sweep()
     assert sent == [lost.pk]

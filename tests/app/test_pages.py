@@ -12,9 +12,10 @@ from django.test import Client
 from django.urls import reverse
 
 from marefia.accounts.models import Profile, Role, User
+from marefia.ops.models import Lease, ScheduledRun
 from marefia.outbox.models import OutboxRow, Status
 from marefia.stays import bookings
-from marefia.stays.models import Booking, BookingStatus, Review
+from marefia.stays.models import Booking, BookingStatus, Listing, Review
 from tests.app import make
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +31,7 @@ SIGN_UP = {
 
 
 def nights(begins: int = 10) -> dict[str, object]:
-    wish = make.wish(make.Listing(pk=1), begins=begins)
+    wish = make.wish(Listing(pk=1), begins=begins)
     return {"check_in": wish.check_in, "check_out": wish.check_out, "guests": 2, "reference": uuid.uuid4()}
 
 
@@ -125,7 +126,7 @@ def test_a_guest_books_on_the_page_and_sending_it_twice_books_once(client: Clien
     url = reverse("listing", args=[place.pk])
     assert "By the lake" in client.get(url).content.decode()
     form = nights()
-    assert client.post(url, form).url.startswith("/accounts/login/")
+    assert client.post(url, form)["Location"].startswith("/accounts/login/")
     client.force_login(guest)
     assert "reference" in client.get(url).content.decode()
     for _ in range(2):
@@ -179,7 +180,7 @@ def test_what_users_write_is_escaped(client: Client) -> None:
 def test_every_admin_page_opens(admin_client: Client) -> None:
     guest = make.user()
     booking, _ = bookings.book(guest, make.wish(make.listing()))
-    make.Listing.objects.get().amenities.create(name="Wi-Fi")
+    Listing.objects.get().amenities.create(name="Wi-Fi")
     Review.objects.create(booking=booking, rating=5)
     for model in apps.get_models():
         if not admin.site.is_registered(model):
@@ -230,4 +231,6 @@ def test_rows_say_what_they_are() -> None:
     row = OutboxRow.objects.create(handler="test", payload={})
     assert str(review) == f"5/5 for {booking.reference} (confirmed)"
     assert str(row) == f"test #{row.pk} (pending)"
+    assert str(Lease(name="s", holder="h", expires_at="soon")) == "s: h until soon"
+    assert str(ScheduledRun(name="sweep", last_run_at="now")) == "sweep: now"
     assert str(booking.guest.profile) == f"{booking.guest.email} (guest)"

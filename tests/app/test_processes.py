@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -67,6 +68,25 @@ def test_a_web_that_stops_answers_idle_connections_and_leaves_the_socket_to_the_
     waiting.close()
 
 
+def test_the_web_serves_hashed_files_for_good_and_plain_ones_for_a_minute(
+    service: Service, listener: socket.socket
+) -> None:
+    service.manage("collectstatic", "--noinput")
+    web = Web(service, listener)
+    hashed = re.search(r"/static/marefia/site\.[0-9a-f]{12}\.css", web.get("/")[1])
+    assert hashed
+    for path, age in (
+        (hashed[0], "max-age=315360000, public, immutable"),
+        ("/static/marefia/site.css", "max-age=60"),
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=40)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        assert response.read()
+        assert age in str(response.headers["Cache-Control"])
+        connection.close()
+
+
 def test_metrics_are_summed_over_the_web_workers(service: Service, listener: socket.socket) -> None:
     web = Web(service, listener)
     for _ in range(30):
@@ -107,6 +127,10 @@ def pending(service: Service) -> int:
     return int(service.sql("SELECT count(*) FROM outbox_outboxrow WHERE status != 'done'")[0][0])
 
 
+def fewer_pending(service: Service, than: int) -> bool:
+    return pending(service) < than
+
+
 @pytest.mark.verify
 def test_work_whose_message_was_lost_is_done_once_though_workers_are_killed(service: Service) -> None:
     put_listing(service)
@@ -116,7 +140,7 @@ def test_work_whose_message_was_lost_is_done_once_though_workers_are_killed(serv
     for _ in range(2):
         worker = service.worker()
         before = pending(service)
-        wait_for(lambda before=before: pending(service) < before - 10)
+        wait_for(partial(fewer_pending, service, before - 10))
         worker.kill()
     # What a killed worker held becomes free when its claim expires: let that be now.
     service.sql(

@@ -43,8 +43,7 @@ def book(guest: User, wish: Wish) -> tuple[Booking, bool]:
     try:
         return _book(guest, wish)
     except IntegrityError:  # the same reference, at the same moment, for another listing
-        if same := _same(guest, wish):
-            return same, False
+        _same(guest, wish)
         raise
 
 

@@ -45,6 +45,8 @@ class Listing(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    amenity_names: list[str]  # where listings.name_amenities has set it
+
     class Meta:
         ordering = ["id"]
         constraints = [

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from marefia.accounts.models import User
 from marefia.stays.bookings import today
@@ -24,9 +24,8 @@ def review(guest: User, booking: Booking, **content: Any) -> Review:
         raise CannotReviewError("This is not your stay.")
     if not may_review(booking):
         raise CannotReviewError("A stay can be reviewed when it is over.")
-    if Review.objects.filter(booking=booking).exists():
-        raise CannotReviewError("You have reviewed this stay.")
     try:
-        return Review.objects.create(booking=booking, **content)
+        with transaction.atomic():
+            return Review.objects.create(booking=booking, **content)
     except IntegrityError as error:
         raise CannotReviewError("You have reviewed this stay.") from error
