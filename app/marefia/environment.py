@@ -20,35 +20,31 @@ from environs import Env, EnvValidationError, validate
 STAGES = ("dev", "staging", "production")
 
 # What stands in infra/environments/<environment>.env, all of it, the same names in each.
-FILE_KEYS = frozenset(
-    {
-        "ALLOWED_HOSTS",
-        "BROKER_URL",
-        "DATABASE_URL",
-        "HTTPS",
-        "LOG_LEVEL",
-        "MAIL_FROM",
-        "MAIL_URL",
-        "TRUSTED_ORIGINS",
-        "WEB_THREADS",
-        "WEB_WORKERS",
-    }
-)
-# What whoever starts the process adds. READY_FILE is for the worker and the scheduler only.
-PROCESS_KEYS = frozenset(
-    {
-        "DATA_DIR",
-        "ENVIRONMENT",
-        "READY_FILE",
-        "RELEASE_COMMIT",
-        "RELEASE_VERSION",
-        "RUN_DIR",
-        "SECRET_KEY",
-        "STATIC_ROOT",
-        "STATIC_SHARED",
-    }
-)
-KEYS = FILE_KEYS | PROCESS_KEYS
+FILE_KEYS = {
+    "ALLOWED_HOSTS": "names under which clients may ask, with commas between",
+    "BROKER_URL": "Celery's broker; filesystem://localhost needs no server and lives in DATA_DIR",
+    "DATABASE_URL": "the database; sqlite:///name is a file in DATA_DIR",
+    "HTTPS": "whether clients come by TLS: cookies for TLS only, HSTS, and X-Forwarded-Proto is believed",
+    "LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR",
+    "MAIL_FROM": "the sender of mails",
+    "MAIL_URL": "how mail leaves; file:///name is a folder in DATA_DIR",
+    "TRUSTED_ORIGINS": "origins (https://name) whose forms are accepted behind a proxy, with commas between",
+    "WEB_THREADS": "threads of each web worker",
+    "WEB_WORKERS": "web worker processes",
+}
+# What whoever starts the process adds.
+PROCESS_KEYS = {
+    "DATA_DIR": "what has to outlive a release: database, broker, mails, media",
+    "ENVIRONMENT": "dev, staging or production",
+    "READY_FILE": "worker and scheduler touch it when they are ready; may be absent",
+    "RELEASE_COMMIT": "what /version says",
+    "RELEASE_VERSION": "what /version says",
+    "RUN_DIR": "scratch, empty when the process starts",
+    "SECRET_KEY": "signs sessions and links; 32 characters or more, never in a file in git",  # pragma: allowlist secret
+    "STATIC_ROOT": "this release's collected static files",
+    "STATIC_SHARED": "the hashed static files of all kept releases",
+}
+KEYS = FILE_KEYS.keys() | PROCESS_KEYS.keys()
 
 
 class BadEnvironmentError(Exception):

@@ -146,6 +146,26 @@ def test_who_lost_the_claim_changes_nothing(handler: Any, monkeypatch: pytest.Mo
     assert seen == [row.pk]
 
 
+def test_without_the_check_of_the_claim_the_effect_happens_twice(
+    handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control of the test above."""
+    seen: list[int] = []
+    row = put(handler(lambda row: seen.append(row.pk)))
+    run, finish = queue._run, queue._finish
+
+    def slow(handler: registry.Handler, mine: OutboxRow) -> bool:
+        monkeypatch.setattr(queue, "_run", run)
+        age(row, CLAIM)
+        assert queue.deliver(row.pk)
+        return run(handler, mine)
+
+    monkeypatch.setattr(queue, "_run", slow)
+    monkeypatch.setattr(queue, "_finish", lambda row: finish(row) or True)
+    queue.deliver(row.pk)
+    assert seen == [row.pk] * 2
+
+
 def test_work_that_keeps_failing_waits_longer_each_time_and_is_dead_at_last(handler: Any) -> None:
     def fail(row: OutboxRow) -> None:
         raise ValueError("again")

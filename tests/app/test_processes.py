@@ -156,6 +156,26 @@ def test_work_whose_message_was_lost_is_done_once_though_workers_are_killed(serv
     assert last.wait(15) == 0
 
 
+@pytest.mark.verify
+def test_a_worker_that_stops_finishes_what_it_holds_and_takes_nothing_new(service: Service) -> None:
+    ready = service.folder / "ready"
+    worker = service.python(
+        "import os, time; from pathlib import Path; from marefia.celery import app\n"
+        "from marefia.outbox.registry import errand\n"
+        f"errand('slow')(lambda row: (Path({str(ready)!r}).touch(), time.sleep(2)))\n"
+        "app.worker_main(['worker', '--pool', 'threads', '--concurrency', '1'])"
+    )
+    put_rows(service, 3, "slow")
+    service.scheduler()
+    wait_for(ready.exists, 30)
+    worker.terminate()
+    assert worker.wait(20) == 0
+    states = service.sql(
+        "SELECT status, claim IS NULL, count(*) FROM outbox_outboxrow GROUP BY 1, 2 ORDER BY 1"
+    )
+    assert states == [("done", 1, 1), ("pending", 1, 2)]
+
+
 # -- the scheduler's lease
 
 
