@@ -7,6 +7,7 @@ import pkgutil
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,10 +128,16 @@ def back_up(place: Place, version: str, number: int) -> list[str]:
             continue
         target = folder / f"{number:06}-{name}"
         partial = folder / f".{target.name}"
-        partial.unlink(missing_ok=True)
-        with sqlite3.connect(source, timeout=60) as database:
-            database.execute("VACUUM INTO ?", (str(partial),))
-        database.close()
+        for rest in folder.glob(f".*-{name}"):  # of a rollout that was killed meanwhile
+            rest.unlink()
+        try:
+            with closing(sqlite3.connect(source, timeout=60)) as database:
+                database.execute("VACUUM INTO ?", (str(partial),))
+        except sqlite3.Error as error:
+            partial.unlink(missing_ok=True)
+            raise RolloutError(
+                f"{source} cannot be copied to {folder}: {error}", "free space there and deploy again"
+            ) from error
         partial.rename(target)
         made.append(target.name)
         for old in sorted(folder.glob(f"*-{name}"))[:-BACKUPS_KEPT]:
