@@ -13,7 +13,7 @@ import pytest
 
 from rollout import bundle
 from rollout.errors import RolloutError
-from rollout.files import read_json
+from rollout.files import read_json, sha256
 from rollout.service import Health, Process, Service
 
 VERSION = "20261123-052500-0123456789ab"
@@ -65,7 +65,7 @@ def packed(work: Path, tmp_path: Path) -> Path:
 
 def seal(path: Path) -> None:
     """Write the checksum of a bundle as it is now: as somebody would who could change both files."""
-    path.with_suffix(".tar.sha256").write_text(f"{bundle.sha256(path)}  {path.name}\n")
+    path.with_suffix(".tar.sha256").write_text(f"{sha256(path)}  {path.name}\n")
 
 
 def refusal(path: Path, into: Path) -> str:

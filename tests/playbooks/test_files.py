@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from rollout import files
 from rollout.errors import RolloutError
 from rollout.files import env_text, locked, read_env, read_json, write_atomically, write_json
 
@@ -20,7 +19,7 @@ def test_a_reader_sees_all_of_the_old_or_all_of_the_new(
     path = tmp_path / "current.json"
     write_atomically(path, "old")
     seen = list[str]()
-    monkeypatch.setattr(files.os, "fsync", lambda number: seen.append(path.read_text()))
+    monkeypatch.setattr(os, "fsync", lambda number: seen.append(path.read_text()))
     write_atomically(path, "new and longer")
     assert (seen, path.read_text()) == (["old"], "new and longer")
 
@@ -33,7 +32,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rest(
 
     path = tmp_path / "current.json"
     write_atomically(path, "old")
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, "new")
     assert path.read_text() == "old"
@@ -44,7 +43,7 @@ def test_a_secret_is_readable_by_its_owner_only_from_its_first_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modes = list[int]()
-    monkeypatch.setattr(files.os, "fsync", lambda number: modes.append(os.fstat(number).st_mode & 0o777))
+    monkeypatch.setattr(os, "fsync", lambda number: modes.append(os.fstat(number).st_mode & 0o777))
     write_atomically(tmp_path / "secrets.env", "KEY=value", 0o600)
     assert modes == [0o600]
     assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600

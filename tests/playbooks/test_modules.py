@@ -53,7 +53,7 @@ def load(name: str) -> ModuleType:
 def needed(name: str, tmp_path: Path) -> dict[str, Any]:
     """The arguments without which a module does not start."""
     file = str(tmp_path / "settings.env")
-    return {
+    arguments: dict[str, dict[str, Any]] = {
         "rollout_lease": {"owner": "abebe", "version": VERSION},
         "rollout_release": {
             "number": 1, "store": str(tmp_path / "store"), "name": "shop", "environment": "dev", "settings": file,
@@ -62,7 +62,8 @@ def needed(name: str, tmp_path: Path) -> dict[str, Any]:
         "rollout_record": {"number": 1, "store": str(tmp_path / "store")},
         "process_slot": {"number": 1, "state": "proved", "port": 1, "manager": file, "environment": "dev",
                          "settings": file, "digest": "d"},
-    }.get(name, {})  # fmt: skip
+    }  # fmt: skip
+    return arguments.get(name, {})
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -79,7 +79,7 @@ def test_the_same_release_again_is_not_its_own_previous_one(place: Place) -> Non
 def test_a_line_tells_who_what_from_to_and_how_long_each_step_took(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record.time, "time", lambda: 20.5)
+    monkeypatch.setattr("time.time", lambda: 20.5)
     steps = {"preflight": 12.25, "lock": 10.0, "migrate": 20.0}
     begun = rollout(7, "2", steps=steps, migrations=["stays.0002"], step="migrate") | {"from": "1"}
     record.remember(place, begun, "failed", "the migration failed; mend it")

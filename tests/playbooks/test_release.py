@@ -11,6 +11,7 @@ import pytest
 
 from rollout import bundle, release
 from rollout.errors import RolloutError
+from rollout.files import sha256
 from rollout.place import Place
 
 CLEAN, DIRTY = "20261123-052500-0123456789ab", "20261123-052500-0123456789ab-dirty-01234567"
@@ -65,7 +66,7 @@ def test_a_disk_without_room_is_found_before_anything_is_written(
     path = bundle.path_of(tmp_path / "store", "shop", CLEAN)
     path.parent.mkdir()
     path.write_bytes(b"x" * 1_000_000)
-    path.with_suffix(".tar.sha256").write_text(bundle.sha256(path))
+    path.with_suffix(".tar.sha256").write_text(sha256(path))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 104_000_000))
     with pytest.raises(
         RolloutError, match=r"has 104 MB free, the release needs 105; free space on that disk"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rollout import bundle
+from rollout.files import sha256
 from tests.scripts.project import Project
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def keep(shop: Project, *versions: str) -> Path:
     for version in versions:
         path = bundle.path_of(store, "shop", version)
         path.write_text(version)
-        path.with_suffix(".tar.sha256").write_text(bundle.sha256(path))
+        path.with_suffix(".tar.sha256").write_text(sha256(path))
     return store
 
 

@@ -1,0 +1,5 @@
+"""The clone with an environment of its own is that of the load tests."""
+
+from tests.rollout.conftest import checkout, up
+
+__all__ = ["checkout", "up"]

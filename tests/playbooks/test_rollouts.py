@@ -1,0 +1,213 @@
+"""What a rollout changes and what it never does: settings, static files, kept releases, dirty trees, dry runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from tests.playbooks.untouched import PROCESSES, refusal, untouched
+from tests.rollout.changes import append, named, setting, visible_text
+from tests.rollout.checkout import Change, Checkout
+
+pytestmark = pytest.mark.verify
+
+
+def serving(site: Checkout) -> str:
+    return str(site.read("current")["version"])
+
+
+def bundle(site: Checkout, version: str) -> Path:
+    """Where the store keeps a release."""
+    (found,) = (site.folder / "releases").glob(f"*-{version}.tar")
+    return found
+
+
+def unpacked(site: Checkout, version: str) -> Path:
+    return site.root / "releases" / version
+
+
+def kept(site: Checkout) -> set[str]:
+    """The releases that the store keeps."""
+    return {path.stem.split("-", 1)[1] for path in (site.folder / "releases").glob("*.tar")}
+
+
+def told(site: Checkout, name: str) -> set[str]:
+    """What the processes that run were told of a setting."""
+    running = [one for process in PROCESSES for one in site.running(process)]
+    assert len(running) == len(PROCESSES)
+    return {one.environment[name] for one in running}
+
+
+def style(site: Checkout) -> str:
+    """The address of the style sheet of the page that serves."""
+    with urlopen(f"{site.url}/", timeout=10) as page:
+        (address,) = re.findall(r'href="(/[^"]+\.css)"', page.read().decode())
+    return f"{site.url}{address}"
+
+
+def other_style(text: str) -> Change:
+    """A change of every style sheet of the application."""
+
+    def change(checkout: Path) -> None:
+        (sheet,) = (checkout / "app").glob("**/static/**/*.css")
+        append(sheet, f"/* {text} */\n")
+
+    return named(change, f"style: {text}")
+
+
+@contextmanager
+def edited(site: Checkout, *changes: Change) -> Iterator[None]:
+    """Uncommitted changes of the checkout, taken back at the end."""
+    for change in changes:
+        change(site.path)
+    try:
+        yield
+    finally:
+        site.go_to("HEAD")
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(up: Checkout) -> None:
+    before, secret = serving(up), told(up, "SECRET_KEY")
+    up.commit(other_style("second"))
+    lines = len(up.history())
+    with untouched(up):
+        run = up.make("deploy", "DRY_RUN=1")
+    assert re.search(
+        rf"{before} -> \S+-{up.head[:12]} with the same settings, 0 migrations to apply", run.output
+    )
+    with edited(up, setting("WEB_THREADS", "7")), untouched(up):
+        run = up.make("deploy", "DRY_RUN=1", f"VERSION={before}")
+    assert f"{before} -> {before} with other settings, 0 migrations to apply" in run.output
+    with untouched(up):
+        run = up.make("rollback", f"VERSION={before}", "DRY_RUN=1")
+        refused = refusal(up.make("deploy", "VERSION=nonsense", "DRY_RUN=1", check=False))
+    assert "deploy failed in step preflight: there is no bundle" in refused
+    assert len(up.history()) == lines, "a dry run is no rollout"
+    assert told(up, "SECRET_KEY") == secret
+
+
+def test_a_page_of_the_previous_release_still_gets_its_style_after_the_switch(up: Checkout) -> None:
+    address = style(up)
+    with urlopen(address, timeout=10) as sheet:
+        content = sheet.read()
+    up.make("deploy")
+    new = style(up)
+    assert new != address, "the change is not seen: nothing was tested"
+    with urlopen(address, timeout=10) as sheet:
+        assert sheet.read() == content
+    with urlopen(new, timeout=10) as sheet:
+        assert sheet.read() == content + b"/* second */\n"
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(address.replace(".css", "x.css"), timeout=10)
+
+
+def test_a_rollback_goes_to_the_previous_release(up: Checkout) -> None:
+    new, old = serving(up), up.read("current")["previous"]
+    up.make("rollback")
+    assert up.version()["version"] == serving(up) == old
+    assert up.read("current")["previous"] == new
+    line = up.history()[-1]
+    assert (line["kind"], line["from"], line["to"], line["outcome"]) == ("rollback", new, old, "done")
+
+
+def test_a_change_of_settings_alone_is_a_rollout_and_a_rollback_takes_it_back(up: Checkout) -> None:
+    """The older release, rolled back to, serves with the settings that it had."""
+    old, (threads,) = up.read("current")["previous"], told(up, "WEB_THREADS")
+    new, processes = serving(up), [one.pid for one in up.running("web")]
+    more = str(int(threads) + 2)
+    with edited(up, setting("WEB_THREADS", more)):
+        up.make("deploy", f"VERSION={new}")
+        assert told(up, "WEB_THREADS") == {more}
+        assert serving(up) == new
+        assert [one.pid for one in up.running("web")] != processes
+        assert up.read("current")["previous"] == old, "a release is not its own previous one"
+        up.make("rollback")
+        assert (serving(up), told(up, "WEB_THREADS")) == (old, {threads})
+
+
+def test_a_rollout_that_fails_with_new_settings_leaves_the_old_ones(up: Checkout) -> None:
+    hosts = told(up, "ALLOWED_HOSTS")
+    with edited(up, setting("ALLOWED_HOSTS", "elsewhere.example")), untouched(up):
+        line = refusal(up.make("deploy", f"VERSION={serving(up)}", check=False))
+    assert line.startswith("deploy failed in step prove: ")
+    assert told(up, "ALLOWED_HOSTS") == hosts
+    assert up.history()[-1]["outcome"] == "failed"
+
+
+def test_a_release_of_uncommitted_changes_says_so_and_goes_to_dev_only(up: Checkout) -> None:
+    inventory = up.path / "infra/inventories/staging/hosts.yml"
+    dev = (up.path / "infra/inventories/dev/hosts.yml").read_text()
+    inventory.parent.mkdir(parents=True, exist_ok=True)
+    existed = inventory.exists()
+    inventory.write_text(dev.replace("rollout_environment: dev", "rollout_environment: staging"))
+    visible_text("not committed")(up.path)
+    up.make("deploy")
+    running = up.version()
+    assert re.fullmatch(rf"\d{{8}}-\d{{6}}-{up.head[:12]}-dirty-[0-9a-f]{{8}}", running["version"])
+    assert running["commit"] == up.head
+    root = str(up.folder / "staging")
+    with untouched(up):
+        line = refusal(up.make("deploy", "ENV=staging", "PORT=0", check=False, ROLLOUT_ROOT=root))
+    assert line == (
+        f"deploy failed in step preflight: {running['version']} holds uncommitted changes and may be rolled out "
+        "to dev only; commit them, then `make build` and deploy that"
+    )
+    if not existed:
+        inventory.unlink()
+    up.go_to("HEAD")
+
+
+def test_a_rollback_needs_the_bundle_or_the_unpacked_release_not_both(up: Checkout) -> None:
+    first, second = serving(up), up.read("current")["previous"]
+    hidden = bundle(up, second).rename(up.folder / "hidden")
+    up.make("rollback")
+    assert up.version()["version"] == second, "from the unpacked release alone"
+    hidden.rename(
+        up.folder / "releases" / hidden.with_name(bundle(up, first).name.replace(first, second)).name
+    )
+    shutil.rmtree(unpacked(up, first))
+    up.make("rollback", f"VERSION={first}")
+    assert up.version()["version"] == first, "from the bundle alone"
+
+
+def test_the_oldest_releases_are_pruned_and_never_the_running_or_the_previous_one(up: Checkout) -> None:
+    running, previous, before = serving(up), up.read("current")["previous"], kept(up)
+    assert len(before) >= 3
+    up.make("deploy", f"VERSION={running}", "KEEP=1")
+    assert {running, previous} <= kept(up) < before
+    assert {path.name for path in (up.root / "releases").iterdir()} >= {running, previous}
+    listed = up.make("releases").output
+    assert f"{running}  running" in listed
+    assert f"{previous}  previous" in listed
+    (pruned, *_) = sorted(before - kept(up))
+    assert not unpacked(up, pruned).exists()
+    with untouched(up):
+        line = refusal(up.make("rollback", f"VERSION={pruned}", check=False))
+    assert line.startswith("rollback failed in step preflight: there is no bundle ")
+
+
+def test_status_smoke_and_history_tell_a_person_what_runs(up: Checkout) -> None:
+    with untouched(up):
+        status, smoke, history = (up.make(target).output for target in ("status", "smoke", "history"))
+    assert f"{serving(up)} serves from {up.slot()} on port {up.port} since " in status
+    assert all(f"process {one.pid}" in status for process in PROCESSES for one in up.running(process))
+    assert f"{serving(up)} is well" in smoke
+    lines = history.splitlines()
+    assert len(lines) == min(20, len(up.history()))
+    last = json.loads((up.root / "history.jsonl").read_text().splitlines()[-1])
+    assert last["reason"] in lines[-1]
+    assert f"{last['from']} -> {last['to']}" in lines[-1]
+
+
+def test_smoke_fails_when_another_release_answers_than_the_one_that_was_meant(up: Checkout) -> None:
+    with untouched(up):
+        line = refusal(up.make("smoke", "VERSION=another", check=False))
+    assert line == f"{serving(up)} answers, not another; look at `make history`"
