@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.test_push import remote_lines
+from tests.pipelines.pushes import remote_lines
 from tests.rollout.changes import append, failing_migration, visible_text
 from tests.rollout.checkout import Checkout
 from tests.scripts.project import wait_until
