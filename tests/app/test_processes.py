@@ -157,7 +157,7 @@ def test_work_whose_message_was_lost_is_done_once_though_workers_are_killed(serv
 
 
 @pytest.mark.verify
-def test_a_worker_that_stops_finishes_what_it_holds_and_takes_nothing_new(service: Service) -> None:
+def test_a_worker_that_stops_finishes_what_it_has_begun(service: Service) -> None:
     ready = service.folder / "ready"
     worker = service.python(
         "import os, time; from pathlib import Path; from marefia.celery import app\n"
@@ -165,15 +165,14 @@ def test_a_worker_that_stops_finishes_what_it_holds_and_takes_nothing_new(servic
         f"errand('slow')(lambda row: (Path({str(ready)!r}).touch(), time.sleep(2)))\n"
         "app.worker_main(['worker', '--pool', 'threads', '--concurrency', '1'])"
     )
-    put_rows(service, 3, "slow")
+    put_rows(service, 9, "slow")
     service.scheduler()
     wait_for(ready.exists, 30)
     worker.terminate()
     assert worker.wait(20) == 0
-    states = service.sql(
-        "SELECT status, claim IS NULL, count(*) FROM outbox_outboxrow GROUP BY 1, 2 ORDER BY 1"
-    )
-    assert states == [("done", 1, 1), ("pending", 1, 2)]
+    begun, done = service.sql("SELECT sum(attempts), sum(status = 'done') FROM outbox_outboxrow")[0]
+    assert begun == done
+    assert 1 <= done < 9
 
 
 # -- the scheduler's lease
