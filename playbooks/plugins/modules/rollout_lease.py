@@ -80,6 +80,14 @@ def hold(place: Place, parameters: dict[str, Any]) -> dict[str, Any]:
     return {"number": lease.number, "version": version, "killed": killed}
 
 
+def give_back(place: Place) -> None:
+    """Forget what was under way, but not a killed rollout that could not be undone yet: the next one tries again."""
+    killed = (place.rollout or {}).get("killed")
+    place.forget_rollout()
+    if killed:
+        place.note(**killed)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -103,7 +111,7 @@ def main() -> None:
         if module.params["state"] == "free":
             lease = Lease(place.root, module.params["number"])
             with lease.act():
-                place.forget_rollout()
+                give_back(place)
             lease.release()
             module.exit_json(changed=True)
         result = hold(place, module.params)

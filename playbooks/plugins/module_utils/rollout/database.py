@@ -47,6 +47,7 @@ def in_release(
             text=True,
             timeout=seconds,
             check=False,
+            umask=0o077,
             **options,
         )
     except subprocess.TimeoutExpired as error:

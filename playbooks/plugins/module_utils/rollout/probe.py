@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import time
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ class Answer:
     seconds: float
 
     def __str__(self) -> str:
-        text = " ".join(self.body.split())[:160]
+        text = " ".join(re.sub(r"<(style|script)[^>]*>.*?</\1>|<[^>]*>", " ", self.body, flags=re.DOTALL).split())[:160]
         return f"{self.status} {text}" if self.status else text
 
 
