@@ -277,7 +277,7 @@ class Load:
                     raise LostError(f"status {response.status}")
                 write.stored = self.traffic.stored(response)
             except (LostError, TimeoutError) as error:
-                write.lost = write.lost or f"could not be looked up: {error or 'timed out'}"
+                write.lost = write.lost or f"could not be looked up: {str(error) or 'timed out'}"
                 response = None
             if write.stored is not None and write.stored > 1:
                 write.lost = f"stored {write.stored} times"
