@@ -22,7 +22,9 @@ class Answer:
     seconds: float
 
     def __str__(self) -> str:
-        text = " ".join(re.sub(r"<(style|script)[^>]*>.*?</\1>|<[^>]*>", " ", self.body, flags=re.DOTALL).split())[:160]
+        text = " ".join(
+            re.sub(r"<(style|script)[^>]*>.*?</\1>|<[^>]*>", " ", self.body, flags=re.DOTALL).split()
+        )[:160]
         return f"{self.status} {text}" if self.status else text
 
 
