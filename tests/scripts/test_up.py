@@ -128,6 +128,12 @@ def test_what_is_enough_for_tests_is_enough_to_roll_out(installed: Project) -> N
     assert shown(installed, "scripts/venv", "ops") == ""
 
 
+def test_a_rollout_with_a_changed_lock_does_not_take_the_tools_of_the_tests_away(installed: Project) -> None:
+    shown(installed, "scripts/venv", "dev")
+    installed.write({f"requirements/{name}.txt": LOCK.format("other") for name in ("ops", "dev")})
+    assert shown(installed, "scripts/venv", "ops").startswith("installing what requirements/dev.txt")
+
+
 def test_an_installation_that_failed_is_tried_again(fresh: Project) -> None:
     fresh.write({"requirements/ops.txt": "ops==1 --hash=sha256:0\n"})
     assert fresh.run("scripts/venv", status=None).returncode != 0
@@ -264,8 +270,8 @@ def test_every_set_is_locked_with_hashes_for_every_platform(installed: Project) 
     ("what", "started"),
     [
         ("test", "-m pytest -m not verify and not chaos -n 2 --dist loadfile tests"),
-        ("verify", "-m pytest -m not chaos tests"),
-        ("chaos", "-m pytest -m chaos tests"),
+        ("verify", "-m pytest -m verify and not chaos tests"),
+        ("chaos", "-m pytest -m verify or chaos tests/rollout"),
         ("coverage", "-m tests.coverage"),
         ("bench", "-m tests.bench"),
     ],
@@ -277,7 +283,7 @@ def test_a_check_starts_what_its_name_says(installed: Project, what: str, starte
 
 def test_a_check_can_be_narrowed_and_has_to_be_known(installed: Project) -> None:
     shown(installed, "scripts/check", "verify", T="tests/k8s")
-    assert called(installed)[-1] == "python -m pytest -m not chaos tests/k8s"
+    assert called(installed)[-1] == "python -m pytest -m verify and not chaos tests/k8s"
     installed.run("scripts/check", "nonsense", status=1)
     assert (
         refusal(installed, "scripts/check", "nonsense")
