@@ -74,9 +74,9 @@ def test_the_second_waits_names_the_holder_and_then_takes_its_turn(site: Site) -
     first = checkout.start("deploy", f"VERSION={other}")
     checkout.await_step("preflight", first)
     second = checkout.start("deploy", f"VERSION={before}")
-    wait_until(lambda: "waiting: " in second.output, "the second to wait", 30)
+    wait_until(lambda: "waiting: " in second.output or first.status is not None, "the second to wait", 60)
+    assert first.status is None, first.output + second.output
     assert HOLDER.search(second.output), second.output
-    assert first.status is None
     first.wait(120)
     second.wait(120)
     ended = {first.status, second.status}
