@@ -54,10 +54,10 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         message = str(result._result.get("msg", "failed"))
-        if result._task.action == "ansible.builtin.fail" or result._result.get("final"):
-            self._display.error(message, wrap_text=False)
+        if self._rescued(result._task):
+            self._line(result, "FAILED")  # why is said once, at the end
         else:
-            self._line(result, "FAILED")
+            self._display.error(message, wrap_text=False)
         if self._display.verbosity:
             self._display.display(str(result._result.get("exception", "")))
 
@@ -65,6 +65,13 @@ class CallbackModule(CallbackBase):
         self._display.error(
             f"{result._host.get_name()} cannot be reached: {result._result.get('msg', '')}", wrap_text=False
         )
+
+    @staticmethod
+    def _rescued(task: Any) -> bool:
+        """Whether a block around the task takes care of its failure."""
+        while (task := task._parent) and not getattr(task, "rescue", None):
+            pass
+        return task is not None
 
     def _line(self, result: Any, words: str) -> None:
         host = result._host.get_name()
