@@ -66,7 +66,7 @@ class Site:
         checkout = self.checkout
         version, told, current = checkout.version(), self.told(), checkout.read("current")["version"]
         yield
-        assert checkout.version() == version
+        assert checkout.version() == version, "another version serves"
         assert self.told() == told
         assert checkout.read("current")["version"] == current
         assert not checkout.read("lease"), "the lease is still held"
