@@ -39,5 +39,5 @@ def refusal(run: Run) -> str:
     assert run.status, f"it succeeded: {run.output}"
     lines = [line for line in run.output.splitlines() if line.startswith(("error: ", "[ERROR]: "))]
     assert len(lines) == 1, run.output
-    assert "; " in lines[0], f"no remedy: {lines[0]}"
+    assert "; " in lines[0] or ". Way out: " in lines[0], f"no remedy: {lines[0]}"
     return lines[0].partition(": ")[2]
