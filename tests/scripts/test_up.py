@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.scripts.project import Project, clean_environment
+from tests.rollout.processes import tree
+from tests.scripts.project import Project, clean_environment, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 VERSION = "20261123-052500-0123456789ab"
@@ -134,6 +136,20 @@ def test_a_rollout_with_a_changed_lock_does_not_take_the_tools_of_the_tests_away
     assert shown(installed, "scripts/venv", "ops").startswith("installing what requirements/dev.txt")
 
 
+def test_of_two_who_want_it_at_once_the_second_finds_it_made(fresh: Project) -> None:
+    with (fresh.path / ".venv.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second = subprocess.Popen(["scripts/venv"], cwd=fresh.path, env=fresh.environment)
+        wait_until(lambda: any(one.runs("flock 8") for one in tree(second.pid)))
+        (fresh.path / ".venv").mkdir()
+        stamp = subprocess.run(
+            ["sha256sum", "requirements/ops.txt"], cwd=fresh.path, text=True, capture_output=True
+        )
+        (fresh.path / ".venv/.installed").write_text(f"ops {stamp.stdout}")
+    assert second.wait(20) == 0
+    assert called(fresh) == []
+
+
 def test_an_installation_that_failed_is_tried_again(fresh: Project) -> None:
     fresh.write({"requirements/ops.txt": "ops==1 --hash=sha256:0\n"})
     assert fresh.run("scripts/venv", status=None).returncode != 0
@@ -184,6 +200,15 @@ def test_a_playbook_gets_the_options_that_follow_it(installed: Project) -> None:
     assert called(installed) == [
         "ansible-playbook --inventory infra/inventories/dev/hosts.yml playbooks/status.yml -v"
     ]
+
+
+def test_an_environment_keeps_the_port_that_it_was_given_once(installed: Project) -> None:
+    (installed.state / "run").mkdir()
+    (installed.state / "run/port.json").write_text('{\n "port": 8123\n}\n')
+    stub = installed.path / ".venv/bin/ansible-playbook"
+    stub.write_text('#!/bin/sh\necho "port $PORT"\n')
+    assert shown(installed, "scripts/play", "status", PORT="") == "port 8123\n"
+    assert shown(installed, "scripts/play", "status", PORT="9000") == "port 9000\n"
 
 
 def test_an_unknown_environment_or_playbook_is_named_with_those_there_are(installed: Project) -> None:
