@@ -56,7 +56,7 @@ class Traffic(Protocol):
 
 @contextmanager
 def machine_wide_lock(path: Path | None = None) -> Iterator[None]:
-    """Hold the machine's only permission to measure. Waits; who holds it stands in the file."""
+    """Hold the machine's only permission to measure. Waits for others; raises RuntimeError for itself."""
     path = path or LOCK
     old = os.umask(0)
     try:
@@ -67,7 +67,10 @@ def machine_wide_lock(path: Path | None = None) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for another load run: {file.read().strip()}", file=sys.stderr)
+            holder = file.read().strip()
+            if holder.startswith(f"process {os.getpid()} "):
+                raise RuntimeError("this process measures already: it would wait for itself") from None
+            print(f"waiting for another load run: {holder}", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         file.truncate()

@@ -3,7 +3,6 @@
 A promise that holds without its mechanism is not tested at all.
 """
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,16 +107,3 @@ def test_without_the_sweep_a_lost_message_is_a_lost_task(site: Site) -> None:
         site.checkout.make("deploy")
         with pytest.raises(AssertionError, match="outbox to be drained"):
             site.survive_a_broker_that_loses_everything(seconds=40)
-
-
-def test_without_the_held_socket_a_deploy_loses_requests() -> None:
-    checkout = Checkout(Path(tempfile.mkdtemp(prefix="rollout-")))
-    try:
-        checkout.commit(lacks_held_socket)
-        checkout.make("deploy")
-        with Load(checkout.url, MarefiaTraffic()) as load:
-            site = Site(checkout, load)
-            with pytest.raises(AssertionError, match=DROPPED), site.losing_nothing("no held socket"):
-                site.deploy(visible_text("the second release"))
-    finally:
-        checkout.remove()

@@ -166,6 +166,12 @@ def test_two_loads_on_one_machine_run_one_after_the_other(tmp_path: Path) -> Non
     assert output == "in\n"
 
 
+def test_a_process_does_not_wait_for_itself(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with machine_wide_lock(lock), pytest.raises(RuntimeError, match="itself"), machine_wide_lock(lock):
+        pass
+
+
 def test_the_program_fails_when_something_was_lost() -> None:
     for fault, status in (("", 0), ("500", 1)):
         with serve(fault) as server:
