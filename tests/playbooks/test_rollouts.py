@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.playbooks.untouched import PROCESSES, refusal, untouched
-from tests.rollout.changes import append, named, setting, visible_text
+from tests.rollout.changes import append, failing_migration, named, setting, visible_text
 from tests.rollout.checkout import Change, Checkout
 
 pytestmark = pytest.mark.verify
@@ -211,3 +211,19 @@ def test_smoke_fails_when_another_release_answers_than_the_one_that_was_meant(up
     with untouched(up):
         line = refusal(up.make("smoke", "VERSION=another", check=False))
     assert line == f"{serving(up)} answers, not another; look at `make history`"
+
+
+def test_an_undo_that_fails_is_told_with_what_it_was_to_undo(site: Checkout) -> None:
+    serves, head = site.version(), site.head
+    placed = site.root / "slots" / site.slot / "slot.json"
+    hidden = placed.rename(placed.with_suffix(".hidden"))
+    try:
+        site.commit(failing_migration("never_filled"))
+        run = site.make("deploy", check=False)
+    finally:
+        hidden.rename(placed)
+        site.go_to(head)
+    both = r"never_filled.*; and undoing that failed: slot \w+ of .* is empty"
+    assert re.search(rf"deploy failed in step migrate: .*{both}", refusal(run))
+    assert re.search(both, site.history()[-1]["reason"])
+    assert site.version() == serves
