@@ -213,17 +213,17 @@ def test_smoke_fails_when_another_release_answers_than_the_one_that_was_meant(up
     assert line == f"{serving(up)} answers, not another; look at `make history`"
 
 
-def test_an_undo_that_fails_is_told_with_what_it_was_to_undo(site: Checkout) -> None:
-    serves, head = site.version(), site.head
-    placed = site.root / "slots" / site.slot / "slot.json"
+def test_an_undo_that_fails_is_told_with_what_it_was_to_undo(up: Checkout) -> None:
+    serves, head = up.version(), up.head
+    placed = up.root / "slots" / up.slot() / "slot.json"
     hidden = placed.rename(placed.with_suffix(".hidden"))
     try:
-        site.commit(failing_migration("never_filled"))
-        run = site.make("deploy", check=False)
+        up.commit(failing_migration("never_filled"))
+        run = up.make("deploy", check=False)
     finally:
         hidden.rename(placed)
-        site.go_to(head)
+        up.go_to(head)
     both = r"never_filled.*; and undoing that failed: slot \w+ of .* is empty"
     assert re.search(rf"deploy failed in step migrate: .*{both}", refusal(run))
-    assert re.search(both, site.history()[-1]["reason"])
-    assert site.version() == serves
+    assert re.search(both, up.history()[-1]["reason"])
+    assert up.version() == serves
