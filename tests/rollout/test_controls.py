@@ -71,8 +71,9 @@ def lacks_sweep(checkout: Path) -> None:
 
 
 def lacks_held_socket(checkout: Path) -> None:
-    """A listening socket for each slot, which ends with it."""
-    replace(checkout / MODULES / "circusd.py", "backlog = 2048\\n", "backlog = 2048\\nso_reuseport = True\\n")
+    """A listening socket that does not outlive what serves: its owner is replaced with each release."""
+    first = "        with self._act():\n            self._manager.start(port)"
+    replace(checkout / MODULES / "process.py", first, f"        self.end()\n{first}")
 
 
 def test_without_a_drain_a_deploy_loses_requests(site: Site) -> None:
@@ -107,3 +108,9 @@ def test_without_the_sweep_a_lost_message_is_a_lost_task(site: Site) -> None:
         site.checkout.make("deploy")
         with pytest.raises(AssertionError, match="outbox to be drained"):
             site.survive_a_broker_that_loses_everything(seconds=40)
+
+
+def test_without_the_held_socket_a_deploy_loses_requests(site: Site) -> None:
+    with without(site, lacks_held_socket):
+        with pytest.raises(AssertionError, match=DROPPED), site.losing_nothing("no held socket"):
+            site.checkout.make("deploy")
