@@ -294,8 +294,8 @@ def test_every_set_is_locked_with_hashes_for_every_platform(installed: Project) 
 @pytest.mark.parametrize(
     ("what", "started"),
     [
-        ("test", "-m pytest -m not verify and not chaos -n 2 --dist loadgroup tests"),
-        ("verify", "-m pytest -m verify and not chaos -n 2 --dist loadgroup tests"),
+        ("test", "-m pytest -m not verify and not chaos -n 2 --dist loadfile tests"),
+        ("verify", "-m pytest -m verify and not chaos -n 2 --dist loadfile tests"),
         ("chaos", "-m pytest -m verify or chaos tests/rollout"),
         ("coverage", "-m tests.coverage"),
         ("bench", "-m tests.bench"),
@@ -308,7 +308,7 @@ def test_a_check_starts_what_its_name_says(installed: Project, what: str, starte
 
 def test_a_check_can_be_narrowed_and_has_to_be_known(installed: Project) -> None:
     shown(installed, "scripts/check", "verify", T="tests/k8s")
-    assert called(installed)[-1] == "python -m pytest -m verify and not chaos -n 2 --dist loadgroup tests/k8s"
+    assert called(installed)[-1] == "python -m pytest -m verify and not chaos -n 2 --dist loadfile tests/k8s"
     installed.run("scripts/check", "nonsense", status=1)
     assert (
         refusal(installed, "scripts/check", "nonsense")
