@@ -15,7 +15,7 @@ def visible_text(text: str) -> Change:
     """A harmless change: every page says something more."""
 
     def change(checkout: Path) -> None:
-        replace(checkout / APP / "templates/base.html", "</body>", f"<p>{text}</p>\n</body>")
+        replace(checkout / APP / "templates/base.html", "  </body>", f"    <p>{text}</p>\n  </body>")
 
     return named(change, f"every page says {text}")
 
