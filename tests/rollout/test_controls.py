@@ -15,7 +15,7 @@ from tests.rollout.load import Load
 from tests.rollout.marefia_traffic import MarefiaTraffic
 from tests.rollout.promise import Site
 
-pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("load")]
+pytestmark = pytest.mark.verify
 MODULES = Path("playbooks/plugins/module_utils/rollout")
 DROPPED = r"closed without a response|reset|refused|no complete response"
 

@@ -31,7 +31,7 @@ from tests.rollout.processes import alive, stat, tree
 from tests.rollout.promise import Site
 from tests.rollout.state import await_rest, columns, unfinished_tasks, wrong_counts
 
-pytestmark = [pytest.mark.verify, pytest.mark.xdist_group("load")]
+pytestmark = pytest.mark.verify
 
 REPRESENTATIVE = {("migrate", True), ("switch", False), ("switch", True), ("record", False)}
 MATRIX = list(product(STEPS, (False, True)))
