@@ -88,7 +88,9 @@ def test_a_first_install_has_nothing_to_judge_and_creates_no_database(tmp_path: 
     project.migration("stays", "0001_initial", CREATE_ROOM)
     answer = project.judge("judge")
     assert answer["pending"] == [["stays", "0001_initial"]]
-    assert not any(answer[key] for key in ("past", "refused", "overridden", "model_changes", "conflicts"))
+    assert not any(
+        answer[key] for key in ("past", "unknown", "refused", "overridden", "model_changes", "conflicts")
+    )
     assert not project.database.exists()
 
 
@@ -162,6 +164,17 @@ def test_a_squash_of_what_the_older_release_knows_is_no_hindrance_and_of_more_is
     refused = squash.judge("judge", "--rollback", "--needs", running.root / "needs.json")["refused"]
     assert "a squash of known ones" in refused[0]["line"]
     assert not squash.judge("judge", "--needs", new.needs())["pending"]
+
+
+def test_applied_migrations_that_a_release_does_not_know_are_named(running: Project) -> None:
+    new = next_release(running, ROOM, INDEX, ANOTHER_LABEL)
+    squash = next_release(running, ROOM)
+    replaced = [("stays", name) for name in ("0001_initial", "0002_next", "0003_next")]
+    squash.migration("stays", "0001_squashed", CREATE_ROOM + INDEX, replaces=replaced)
+    assert running.judge("judge")["unknown"] == []
+    new.migrate()
+    assert running.judge("judge")["unknown"] == ["stays.0002_next", "stays.0003_next"]
+    assert new.judge("judge")["unknown"] == squash.judge("judge")["unknown"] == []
 
 
 @pytest.mark.parametrize(

@@ -528,13 +528,18 @@ def problems_of(loader: MigrationLoader) -> dict[str, Any]:
     return {"model_changes": changes, "conflicts": conflicts}
 
 
+def known_to(loader: MigrationLoader) -> set[tuple[str, ...]]:
+    """This release's migrations, and those that its squashes replace."""
+    known: set[tuple[str, ...]] = set()
+    for node, migration in loader.disk_migrations.items():
+        known |= {node, *map(tuple, migration.replaces)}
+    return known
+
+
 def needs(options: argparse.Namespace) -> dict[str, Any]:
     """What this release knows (its migrations, squashed ones too) and needs (its models' tables)."""
-    known: set[Any] = set()
-    for node, migration in MigrationLoader(None).disk_migrations.items():
-        known |= {node, *map(tuple, migration.replaces)}
     schema = schema_of(real_apps, connections[options.database])
-    return {"migrations": sorted(known), **asdict(schema)}
+    return {"migrations": sorted(known_to(MigrationLoader(None))), **asdict(schema)}
 
 
 def problems(options: argparse.Namespace) -> dict[str, Any]:
@@ -545,6 +550,7 @@ def problems(options: argparse.Namespace) -> dict[str, Any]:
 def judge(options: argparse.Namespace) -> dict[str, Any]:
     """Pending migrations against the running release's needs; without needs there is nobody to hurt.
 
+    `unknown` are the applied ones that this release does not know, as "app.name": of a newer or another release.
     For a rollback: the applied migrations that the older release does not know, against that release's needs.
     There an override does not count: it speaks of the release that was running then.
     """
@@ -559,6 +565,8 @@ def judge(options: argparse.Namespace) -> dict[str, Any]:
     schema = Schema(given["tables"], given["rules"])
     replay = Replay(state, schema, connections[options.database], options.rollback)
     answer: dict[str, Any] = {"pending": [], "past": [], "refused": [], "overridden": []}
+    if not options.rollback:
+        answer["unknown"] = sorted(map(".".join, set(loader.applied_migrations) - known_to(loader)))
     plan = [node for leaf in loader.graph.leaf_nodes() for node in loader.graph.forwards_plan(leaf)]
     for node in dict.fromkeys(plan):
         migration = loader.graph.nodes[node]
