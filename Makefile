@@ -29,13 +29,13 @@ lint:  ## every linter
 	@scripts/lint
 build:  ## the bundle of this commit
 	@scripts/venv ops
-	@$(python) scripts/release.py build
+	@"$(python)" scripts/release.py build
 scan:  ## secrets, unpinned requirements, corrupt bundles
 	@scripts/venv dev
 	@scripts/scan
 migrations:  ## missing, conflicting, or fatal to the running release
 	@scripts/venv dev
-	@$(python) scripts/migrations.py
+	@"$(python)" scripts/migrations.py
 pipeline:  ## all stages in order (DEPLOY=1: to the end)
 	@scripts/pipeline
 remote:  ## a bare repository that runs the pipeline on push
@@ -54,7 +54,7 @@ smoke:  ## ask the running release everything
 	@scripts/play smoke
 releases:  ## those that are kept
 	@scripts/venv ops
-	@$(python) scripts/release.py list
+	@"$(python)" scripts/release.py list
 
 ## The proof
 coverage:  ## the share of playbooks and scripts that tests executed

@@ -5,6 +5,7 @@ gthread answers idle connections for up to `keepalive` seconds more, so that a c
 loses none.
 """
 
+import ctypes
 import os
 import shutil
 import signal
@@ -17,6 +18,8 @@ from marefia.environment import read_or_exit
 ENV = read_or_exit()
 METRICS_DIR = ENV.run_dir / "prometheus"
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)  # before prometheus_client is imported
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 worker_class = "gthread"
 workers = ENV.web_workers
@@ -56,3 +59,6 @@ def post_worker_init(worker: Any) -> None:
             stop(number, frame)
 
     signal.signal(signal.SIGTERM, drain)
+    # When the master is killed, the kernel tells its workers to stop: left alone, they would go on announcing
+    # keep-alive until `graceful_timeout` and then drop every connection at once.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

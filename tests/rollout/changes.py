@@ -65,6 +65,17 @@ def contracting_migration(column: str) -> Change:
     return named(change, f"bookings lose {column}")
 
 
+def forgetting_migration(column: str) -> Change:
+    """The step before a removal: the model forgets the column, the database keeps it."""
+
+    def change(checkout: Path) -> None:
+        replace(checkout / APP / PART / "models.py", field_line(column), "")
+        forget = f'state_operations=[migrations.RemoveField("{MODEL.lower()}", "{column}")]'
+        migration(checkout, f"forget_{column}", f"        migrations.SeparateDatabaseAndState({forget}),")
+
+    return named(change, f"bookings forget {column}")
+
+
 def unready(checkout: Path) -> None:
     """A release that boots and never gets ready."""
     answer(checkout, "/readyz", "503 Service Unavailable", "never is ready")

@@ -70,6 +70,13 @@ class Manager:
         except (OSError, ValueError):
             return 0
 
+    def require_short_paths(self) -> None:
+        """Fail when the sockets' paths are longer than Linux allows."""
+        if len(str(self._control)) > LONGEST_SOCKET_PATH:
+            raise RolloutError(
+                f"{self._run} is too long a path for a Unix socket", "set ROLLOUT_ROOT to a shorter one"
+            )
+
     def orphans(self) -> list[int]:
         """The service's processes that outlived a circusd which was killed: they still hold the port."""
         if self.runs():
@@ -113,10 +120,6 @@ class Manager:
             return False
         self.end_orphans()
         require_free(port)
-        if len(str(self._run / "circus.sock")) > LONGEST_SOCKET_PATH:
-            raise RolloutError(
-                f"{self._run} is too long a path for a Unix socket", "set ROLLOUT_ROOT to a shorter one"
-            )
         for folder in (self._run, self._place.root / "log"):
             folder.mkdir(parents=True, exist_ok=True)
         for path in self._run.glob("*.sock"):

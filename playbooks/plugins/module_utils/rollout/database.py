@@ -77,10 +77,10 @@ def judge(place: Place, script: Path, told: dict[str, str]) -> dict[str, Any]:
         verdicts = [_ask(place, script, new, ["judge"], told)]
     else:
         running, its = current["version"], read_env(place.root / "slots" / place.serving / "env")
-        stands, comes = _needs(place, script, running, its), _needs(place, script, new, told)
+        stands = _needs(place, script, running, its)
         verdicts = [_ask(place, script, new, ["judge", "--needs", str(stands)], told)]
-        if _known(stands) - _known(comes):
-            verdicts.append(_ask(place, script, running, ["judge", "--needs", str(comes), "--rollback"], its))
+        if verdicts[0]["unknown"]:
+            verdicts += _judge_backwards(place, script, told, its, set(verdicts[0]["unknown"]))
     problems = [problem for verdict in verdicts for kind in PROBLEMS for problem in verdict.get(kind, [])]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -99,8 +99,41 @@ def _needs(place: Place, script: Path, version: str, told: dict[str, str]) -> Pa
     return file
 
 
-def _known(needs: Path) -> set[tuple[str, str]]:
-    return {(app, name) for app, name in read_json(needs)["migrations"]}
+def _judge_backwards(
+    place: Place, script: Path, told: dict[str, str], its: dict[str, str], unknown: set[str]
+) -> list[dict[str, Any]]:
+    """Judge the applied migrations that the release to come does not know, by the releases here that know them.
+
+    :param its: the running release's settings.
+    :param unknown: these migrations, as `app.name`.
+    """
+    new, running = (place.rollout or {})["version"], str((place.current or {})["version"])
+    comes = _needs(place, script, new, told)
+    others = sorted(
+        path.name for path in (place.root / "releases").iterdir() if not path.name.startswith(".")
+    )
+    verdicts = []
+    for version in dict.fromkeys([running, *reversed(others)]):
+        settings = its if version == running else told
+        try:
+            known = unknown & _known(_needs(place, script, version, settings))
+        except RolloutError:
+            continue  # a release that cannot tell is no witness; the next one may be
+        if known:
+            verdicts.append(
+                _ask(place, script, version, ["judge", "--needs", str(comes), "--rollback"], settings)
+            )
+            unknown -= known
+        if not unknown:
+            return verdicts
+    raise RolloutError(
+        f"{', '.join(sorted(unknown))} is applied, and no release here knows what it did; {new} may not live with it",
+        "deploy a release that has this migration (`make releases`)",
+    )
+
+
+def _known(needs: Path) -> set[str]:
+    return {f"{app}.{name}" for app, name in read_json(needs)["migrations"]}
 
 
 def _line(problem: Any) -> str:

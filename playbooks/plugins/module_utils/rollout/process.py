@@ -31,7 +31,8 @@ class ProcessEngine:
         self._ready_seconds = ready_seconds
 
     def possible(self, port: int) -> str:
-        """Preflight: the port is ours or free."""
+        """Preflight: the port is ours or free, the sockets' paths are short enough."""
+        self._manager.require_short_paths()
         if self._manager.runs():
             if self._manager.port != port:
                 raise RolloutError(
@@ -220,7 +221,11 @@ class ProcessEngine:
 
     def _dead(self, slot: str, process: str) -> RolloutError:
         log = self._place.root / "log" / f"{process}-{slot}.log"
-        words = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
+        since = min((self._place.rollout or {}).get("steps", {}).values(), default=0.0)
+        spoke = (
+            log.exists() and log.stat().st_mtime >= since
+        )  # what it said in another rollout explains nothing
+        words = log.read_text(errors="replace").strip().splitlines()[-1:] if spoke else []
         return RolloutError(
             f"{process} in slot {slot} dies: {words[0][:300] if words else 'without a word'}",
             f"look at {log}",
