@@ -279,6 +279,53 @@ REFUSED = [
         ' editor.execute("ALTER TABLE APP_item DROP COLUMN note")})()',
         "it cannot be seen that the running release can live with: Own",
     ),
+    Case(
+        "runs_python_in_a_way_that_only_its_author_knows",
+        'type("Own", (migrations.RunPython,), {"database_forwards": lambda self, app, editor, *a:'
+        ' editor.execute("ALTER TABLE APP_item DROP COLUMN note")})(migrations.RunPython.noop)',
+        "it cannot be seen that the running release can live with: Own",
+    ),
+    Case(
+        "adds_a_field_and_more_that_only_its_author_knows",
+        'type("Own", (migrations.AddField,), {"database_forwards": lambda self, app, editor, *a:'
+        ' editor.execute("ALTER TABLE APP_item DROP COLUMN note")})("Item", "x", models.TextField(null=True))',
+        "it cannot be seen that the running release can live with: Own",
+    ),
+    Case(
+        "adds_not_null_with_null_as_the_database_default",
+        'migrations.AddField("Item", "rating", models.IntegerField(db_default=models.Value(None)))',
+        "rating is NOT NULL without a db_default",
+    ),
+    Case(
+        "adds_a_foreign_key_with_one_default_for_all",
+        'migrations.AddField("Item", "spare", models.ForeignKey("APP.Tag", models.CASCADE, db_default=1,'
+        ' related_name="+"))',
+        "may violate: foreign key (spare_id) to APP_tag",
+        seen=False,  # there is a row 1
+    ),
+    Case(
+        "adds_a_check_that_the_database_default_fails",
+        'migrations.AddField("Item", "rating", models.IntegerField(db_default=0)),'
+        'migrations.AddConstraint("Item", models.CheckConstraint('
+        'condition=models.Q(rating__gte=1), name="APP_c"))',
+        "may violate: constraint APP_c",
+    ),
+    Case(
+        "changes_a_collation",
+        'migrations.AlterField("Item", "title", models.CharField(max_length=50, db_collation="NOCASE"))',
+        "from CharField(50) to CharField(50) collate NOCASE",
+        seen=False,
+    ),
+    Case(
+        "drops_a_column_of_a_table_in_brackets",
+        'migrations.RunSQL("ALTER TABLE [APP_item] DROP COLUMN [note]")',
+        "still uses column APP_item.note",
+    ),
+    Case(
+        "drops_a_table_in_the_quotes_of_a_literal",
+        "migrations.RunSQL(\"DROP TABLE 'APP_special'\")",
+        "it cannot be seen",
+    ),
 ]
 
 ACCEPTED = [
@@ -291,6 +338,15 @@ ACCEPTED = [
         "adds_a_generated_column",
         'migrations.AddField("Item", "double", models.GeneratedField(expression=models.F("stock") * 2,'
         " output_field=models.IntegerField(), db_persist=False))",
+    ),
+    Case(
+        "adds_a_generated_column_of_decimals",
+        'migrations.AddField("Item", "double", models.GeneratedField(expression=models.F("price") * 2,'
+        " output_field=models.DecimalField(max_digits=9, decimal_places=2), db_persist=False))",
+    ),
+    Case(
+        "runs_python_with_a_name_of_its_own",
+        'type("Own", (migrations.RunPython,), {})(migrations.RunPython.noop)',
     ),
     Case("adds_an_m2m_field", 'migrations.AddField("Tag", "twins", models.ManyToManyField("APP.Tag"))'),
     Case(
@@ -422,6 +478,21 @@ SQL_REFUSED = [
     ("DO $$ BEGIN ALTER TABLE APP_item DROP COLUMN note; END $$", "it cannot be seen"),
     ("DROP VIEW best_items", "it cannot be seen"),
     ("REVOKE ALL ON APP_item FROM web", "it cannot be seen"),
+    ("ALTER TABLE [APP_item] DROP COLUMN note", "APP_item.note"),
+    ("ALTER TABLE[main].[APP_item] DROP [note]", "APP_item.note"),
+    ("DROP TABLE [APP_retired], [APP_tag]", "table APP_tag"),
+    ("CREATE TRIGGER t BEFORE INSERT ON [APP_item] BEGIN SELECT RAISE(ABORT, ''); END", "create trigger t"),
+    ("CREATE UNIQUE INDEX [i] ON [APP_item] ([title])", "may violate: create unique index"),
+    ("ALTER TABLE 'APP_item' DROP COLUMN note", "it cannot be seen"),
+    ("ALTER TABLE APP_item DROP COLUMN 'note'", "it cannot be seen"),
+    ("PRAGMA writable_schema = ON", "it cannot be seen"),
+    ("PRAGMA main.[writable_schema](1)", "it cannot be seen"),
+    ("PRAGMA 'writable_schema' = 1", "it cannot be seen"),
+    ("UPDATE sqlite_master SET sql = ''", "it cannot be seen"),
+    ("UPDATE OR REPLACE main.'sqlite_master' SET sql = ''", "it cannot be seen"),
+    ("DELETE FROM [sqlite_schema] WHERE name = 'APP_item'", "it cannot be seen"),
+    ('INSERT INTO "main"."sqlite_master" VALUES (1)', "it cannot be seen"),
+    ("WITH x AS (SELECT 1) DELETE FROM sqlite_master", "it cannot be seen"),
 ]
 SQL_ACCEPTED = [
     "",
@@ -432,6 +503,8 @@ SQL_ACCEPTED = [
     "CREATE UNIQUE INDEX i ON APP_retired (id)",
     "CREATE OR REPLACE FUNCTION f() RETURNS trigger AS $$ BEGIN DROP TABLE APP_item; END $$ LANGUAGE sql",
     "DROP TABLE APP_retired",
+    "ALTER TABLE [APP_item] ADD [x] text[] NOT NULL DEFAULT ''; PRAGMA foreign_keys = ON",
+    "UPDATE APP_item SET note = 'sqlite_master', title = (SELECT name FROM sqlite_master LIMIT 1)",
     "ALTER TABLE APP_retired RENAME TO gone",
     "ALTER TABLE APP_item ADD COLUMN x numeric(8, 2) NOT NULL DEFAULT 0, ADD COLUMN y int NULL",
     "ALTER TABLE APP_item ALTER title DROP NOT NULL, ALTER title SET DEFAULT ''",

@@ -96,14 +96,19 @@ def column_of(column: models.Field[Any, Any], connection: BaseDatabaseWrapper) -
     target: Any = column
     while isinstance(target, models.ForeignKey):
         target = target.target_field
+    if getattr(target, "generated", False):
+        target = target.output_field
     kind = "CharField" if target.get_internal_type() in STRINGS else target.get_internal_type()
     if kind not in connection.data_types:
         kind = target.db_type(connection) or kind
-    by_default = getattr(column, "db_default", models.NOT_PROVIDED) is not models.NOT_PROVIDED
+    default = getattr(column, "db_default", models.NOT_PROVIDED)
+    by_default = default is not models.NOT_PROVIDED and getattr(default, "value", default) is not None
+    collation = getattr(target, "db_collation", None)
     return {
         "null": column.null,
         "type": kind,
         **{size: getattr(target, size) for size in SIZES.get(kind, [])},
+        **({"collation": collation} if collation else {}),
         "db_default": by_default
         or getattr(column, "generated", False)
         or isinstance(column, models.AutoField),
@@ -245,7 +250,9 @@ def column_harms(table: str, column: str, new: Column, needed: Column | None) ->
 
 
 def is_widened(old: Column, new: Column) -> bool:
-    """Whether each value of the old type is one of the new type, and reads back as the same."""
+    """Whether each value of the old type is one of the new type, and reads back and compares as the same."""
+    if old.get("collation") != new.get("collation"):
+        return False
     if old["type"] in INTEGERS and new["type"] in INTEGERS:
         (low, high), (new_low, new_high) = INTEGERS[old["type"]], INTEGERS[new["type"]]
         return bool(new_low <= low and high <= new_high)
@@ -260,20 +267,21 @@ def is_widened(old: Column, new: Column) -> bool:
 
 
 def described(column: Column) -> str:
-    """As in a model: CharField(50), DecimalField(8, 2)."""
+    """As in a model: CharField(50), DecimalField(8, 2); with a collation that is not the default one."""
     sizes = ", ".join(str(column[size]) for size in SIZES.get(column["type"], []))
-    return f"{column['type']}({sizes})" if sizes else str(column["type"])
+    collation = f" collate {column['collation']}" if "collation" in column else ""
+    return (f"{column['type']}({sizes})" if sizes else str(column["type"])) + collation
 
 
 def may_violate(rule: Rule, table: dict[str, Column], needed: dict[str, Column]) -> bool:
-    """A new constraint is harmless only on columns that the running release never writes.
+    """A new constraint is harmless only on columns that the running release never writes: NULL in its rows.
 
-    For a unique one these have to be NULL in its rows too: two rows with the same default collide.
+    A default may break it: two rows with the same one collide, and it may name a row that does not exist.
     """
     columns = [table[column] for column in rule["columns"]]
     if rule["kind"] == "other" or any(column in needed for column in rule["columns"]):
         return True
-    return rule["kind"] == "unique" and any(not one["null"] or one["db_default"] for one in columns)
+    return any(not one["null"] or one["db_default"] for one in columns)
 
 
 # --- Raw SQL: strict with what defines (only what is known to be harmless), lenient with data
@@ -282,6 +290,13 @@ NAME = r"[^\s(),]+"
 DATA = re.compile(
     r"(select|insert|update|delete|replace|merge|with|values|call|truncate|copy|set|pragma|analyze|vacuum)\b"
 )
+SCHEMA_AS_DATA = (
+    re.compile(  # SQLite's: the schema as text in a table; '' is a name in the quotes of a literal
+        r"pragma ([^\s(=]+\.)?(writable_schema\b|'')"
+        r"|\b(update( or \w+)?|delete from|into) ([^\s(]+\.)?(sqlite(_temp)?_(master|schema)\b|'')"
+    )
+)
+QUOTED_NAME = re.compile(r"\b(table|exists|only|on|column|add|drop|rename) ([^\s(]+\.)?''")
 HARMLESS = re.compile(
     r"create (or replace )?((temp|temporary|unlogged|virtual|materialized|fulltext|spatial) )?"
     r"(table|view|sequence|schema|extension|function|procedure|index)\b"
@@ -299,7 +314,10 @@ def sql_effect(sql: Any, needs: Schema) -> Effect:
     for part in [sql] if isinstance(sql, str) else sql:
         for statement in sqlparse.parse(part if isinstance(part, str) else part[0]):
             text = normalised(statement)
-            if DATA.match(text):
+            if SCHEMA_AS_DATA.search(text):
+                effect.schema += 1
+                effect.harms.append(unclear(None, text))
+            elif DATA.match(text):
                 effect.data += 1
             elif text:
                 effect.schema += 1
@@ -308,20 +326,22 @@ def sql_effect(sql: Any, needs: Schema) -> Effect:
 
 
 def normalised(statement: sqlparse.sql.Statement) -> str:
-    """Lower-case words with one space between, without comments, quotes and the contents of literals."""
+    """Lower-case words with one space between, without comments, quotes, brackets and literals' contents."""
     words = []
     for token in statement.flatten():
         kind = str(token.ttype)
         if not token.is_whitespace and not kind.startswith("Token.Comment"):
             literal = kind in {"Token.Literal", "Token.Literal.String.Single"}
-            words.append("''" if literal else " ".join(token.value.split()).strip('"`').lower())
-    return re.sub(r" ?\. ?", ".", " ".join(words)).rstrip(" ;")
+            words.append("''" if literal else " ".join(token.value.split()).strip('"`[]').lower())
+    return re.sub(r" ?\. ?", ".", " ".join(filter(None, words))).rstrip(" ;")
 
 
 def statement_harms(text: str, needs: Schema) -> Iterator[Harm]:
     """One statement that defines something."""
     tables = {bare(table): table for table in needs.tables}
-    if found := re.fullmatch(r"drop table (?:if exists )?(.+?)(?: cascade| restrict)?", text):
+    if QUOTED_NAME.search(text):
+        yield unclear(None, text)
+    elif found := re.fullmatch(r"drop table (?:if exists )?(.+?)(?: cascade| restrict)?", text):
         yield from (gone(tables[bare(name)], None) for name in found[1].split(",") if bare(name) in tables)
     elif found := re.match(rf"(rename table|alter table) (?:if exists )?(?:only )?({NAME}) (.+)", text):
         if table := tables.get(bare(found[2])):
@@ -418,6 +438,10 @@ class Replay:
 
     def operate(self, operation: Operation, app: str) -> Effect:
         """What the operation does to the database; moves the state on."""
+        kind = type(operation).__name__
+        if not is_djangos(operation):
+            operation.state_forwards(app, self.state)
+            return Effect([unclear(None, f"{kind}, an operation of its own kind")], schema=1)
         if isinstance(operation, operations.SeparateDatabaseAndState):
             aside = Replay(self.state.clone(), self.needs, self.connection, self.rollback)
             effects = [aside.operate(inner, app) for inner in operation.database_operations]
@@ -430,9 +454,6 @@ class Replay:
             return Effect([], data=int(isinstance(operation, operations.RunPython)))
         before = schema_of(self.state.apps, self.connection)
         operation.state_forwards(app, self.state)
-        kind = type(operation).__name__
-        if not is_djangos(operation):
-            return Effect([unclear(None, f"{kind}, an operation of its own kind")], schema=1)
         after = schema_of(self.state.apps, self.connection)
         renamed = kind.startswith("Rename") or kind == "AlterModelTable"
         changes = before != after or "Index" in kind or "Constraint" in kind
@@ -465,9 +486,9 @@ class Replay:
 
 
 def is_djangos(operation: Operation) -> bool:
-    """Whether the class is one of Django's operations or derived from one."""
-    bases = (base for base in type(operation).__mro__ if base not in (Operation, object))
-    return any(base.__module__.startswith("django.") for base in bases)
+    """Whether what it does to the database is Django's code: its class may be derived, but not do that itself."""
+    author = next(base for base in type(operation).__mro__ if "database_forwards" in vars(base))
+    return author is not Operation and author.__module__.startswith("django.")
 
 
 def total(effects: list[Effect]) -> Effect:
