@@ -90,7 +90,7 @@ def test_the_second_waits_names_the_holder_and_then_takes_its_turn(site: Site) -
 
 def test_the_second_is_refused_and_told_who_holds_it_when_it_does_not_want_to_wait(site: Site) -> None:
     checkout, other = site.checkout, site.other
-    first = checkout.start("deploy", f"VERSION={other}")
+    first = checkout.start("deploy", f"VERSION={other}", ROLLOUT_WATCH_SECONDS="20")
     checkout.await_step("preflight", first)
     lines = len(checkout.history())
     for target in ("deploy", "rollback", "down"):
@@ -109,7 +109,9 @@ def test_the_second_is_refused_and_told_who_holds_it_when_it_does_not_want_to_wa
 def test_a_deployer_that_slept_too_long_stops_before_its_next_act_and_undoes_nothing(site: Site) -> None:
     """It sleeps when its release serves already: undone by the next one, it must not be brought back."""
     checkout, before, other = site.checkout, site.serving, site.other
-    sleeper = checkout.start("deploy", f"VERSION={other}", ROLLOUT_WATCH_SECONDS="60")
+    sleeper = checkout.start(
+        "deploy", f"VERSION={other}", ROLLOUT_WATCH_SECONDS="60", ROLLOUT_LEASE_SECONDS="25"
+    )
     checkout.await_step("verify", sleeper)
     asleep(checkout, sleeper)
     lease = checkout.read("lease")
@@ -117,7 +119,7 @@ def test_a_deployer_that_slept_too_long_stops_before_its_next_act_and_undoes_not
         early = checkout.make("rollback", check=False, ROLLOUT_WAIT_SECONDS="1", VERSION=other)
         assert HOLDER.search(refusal(early)), "taken over before it had expired"
 
-        late = checkout.make("deploy", f"VERSION={before}", ROLLOUT_WAIT_SECONDS="30")
+        late = checkout.make("deploy", f"VERSION={before}", ROLLOUT_WAIT_SECONDS="60")
         assert f"taken over from {lease['owner']}, who died in step verify" in late.output
         killed, done = checkout.history()[-2:]
         assert (killed["number"], killed["outcome"]) == (lease["number"], "killed")

@@ -47,7 +47,7 @@ def failing_migration(column: str) -> Change:
 
     def change(checkout: Path) -> None:
         add_field(checkout, column)
-        fails = f'def fail(apps, schema_editor):\n    raise RuntimeError("{column} cannot be filled")\n'
+        fails = f'def fail(apps: object, schema_editor: object) -> None:\n    raise RuntimeError("{column} cannot be filled")\n'
         migration(checkout, f"fill_{column}", f"{added(column)}\n        migrations.RunPython(fail),", fails)
 
     return named(change, f"bookings get {column}, or so it was meant")
@@ -126,7 +126,7 @@ def add_field(checkout: Path, column: str) -> None:
     documented = isinstance(model.body[0], ast.Expr)
     line = (model.body[0].end_lineno or 0) if documented else model.body[0].lineno - 1
     lines = text.splitlines(keepends=True)
-    path.write_text("".join([*lines[:line], field_line(column), *lines[line:]]))
+    path.write_text("".join([*lines[:line], "\n" * documented, field_line(column), *lines[line:]]))
 
 
 def field_line(column: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from tests.rollout.processes import Process, processes, tree
+from tests.rollout.processes import Process, alive, processes, tree
 
 REPOSITORY = Path(__file__).parents[2]
 STEPS = ("lock", "preflight", "migrate", "prove", "switch", "verify", "record")
@@ -173,7 +173,7 @@ class Checkout:
 
     def web_workers(self) -> list[Process]:
         """The processes that answer requests."""
-        return tree(self.master().pid)[1:]
+        return [one for one in tree(self.master().pid)[1:] if alive(one.pid)]
 
     def manager(self) -> Process:
         """The circusd that holds the sockets."""

@@ -80,7 +80,7 @@ def held_ports(pids: Iterable[int]) -> set[int]:
     """The clients' ports of all connections that these processes hold, idle ones too."""
     inodes = set()
     for pid in pids:
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # it has just ended
             for descriptor in (PROC / str(pid) / "fd").iterdir():
                 with suppress(FileNotFoundError):
                     target = os.readlink(descriptor)

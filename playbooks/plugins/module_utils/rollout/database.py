@@ -80,7 +80,7 @@ def judge(place: Place, script: Path, told: dict[str, str]) -> dict[str, Any]:
         stands = _needs(place, script, running, its)
         verdicts = [_ask(place, script, new, ["judge", "--needs", str(stands)], told)]
         if verdicts[0]["unknown"]:
-            verdicts += _judge_backwards(place, script, told, its, set(verdicts[0]["unknown"]))
+            verdicts += _judge_backwards(place, script, told, its, verdicts[0])
     problems = [problem for verdict in verdicts for kind in PROBLEMS for problem in verdict.get(kind, [])]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -100,13 +100,17 @@ def _needs(place: Place, script: Path, version: str, told: dict[str, str]) -> Pa
 
 
 def _judge_backwards(
-    place: Place, script: Path, told: dict[str, str], its: dict[str, str], unknown: set[str]
+    place: Place, script: Path, told: dict[str, str], its: dict[str, str], verdict: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Judge the applied migrations that the release to come does not know, by the releases here that know them.
 
+    What no release here knows (long since squashed away, say) the running one lives with: whoever needs no column
+    that it does not need lives with it too.
+
     :param its: the running release's settings.
-    :param unknown: these migrations, as `app.name`.
+    :param verdict: of the release to come on its own migrations.
     """
+    unknown = set(verdict["unknown"])
     new, running = (place.rollout or {})["version"], str((place.current or {})["version"])
     comes = _needs(place, script, new, told)
     others = sorted(
@@ -124,10 +128,17 @@ def _judge_backwards(
                 _ask(place, script, version, ["judge", "--needs", str(comes), "--rollback"], settings)
             )
             unknown -= known
-        if not unknown:
-            return verdicts
+    stands = read_json(_needs(place, script, running, its))["tables"]
+    beyond = [
+        f"{table}.{column}"
+        for table, columns in read_json(comes)["tables"].items()
+        for column in columns
+        if column not in stands.get(table, {})
+    ]
+    if not unknown or verdict["pending"] or not beyond:
+        return verdicts
     raise RolloutError(
-        f"{', '.join(sorted(unknown))} is applied, and no release here knows what it did; {new} may not live with it",
+        f"{', '.join(sorted(unknown))} is applied; no release here knows if it left {beyond[0]}, which {new} needs",
         "deploy a release that has this migration (`make releases`)",
     )
 
