@@ -47,7 +47,10 @@ def failing_migration(column: str) -> Change:
 
     def change(checkout: Path) -> None:
         add_field(checkout, column)
-        fails = f'def fail(apps: object, schema_editor: object) -> None:\n    raise RuntimeError("{column} cannot be filled")\n'
+        fails = (
+            "def fail(apps: object, schema_editor: object) -> None:\n"
+            f'    raise RuntimeError("{column} cannot be filled")\n'
+        )
         migration(checkout, f"fill_{column}", f"{added(column)}\n        migrations.RunPython(fail),", fails)
 
     return named(change, f"bookings get {column}, or so it was meant")

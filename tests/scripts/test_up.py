@@ -97,6 +97,31 @@ def test_python_3_10_is_one_line_that_names_the_remedy(fresh: Project) -> None:
     assert not (fresh.path / ".venv").exists()
 
 
+def test_python_3_10_is_refused_also_where_everything_is_installed(installed: Project) -> None:
+    (installed.state / "old").touch()
+    assert "Python 3.10.12 is too old" in refusal(installed, "scripts/up")
+
+
+def test_a_python_that_is_not_there_is_one_line(fresh: Project) -> None:
+    assert refusal(fresh, "scripts/venv", PYTHON="python9") == (
+        "there is no python9 here; install Python 3.11 or later, or name one: make PYTHON=python3.11 ..."
+    )
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "8 000"])
+def test_what_is_no_port_is_refused(installed: Project, port: str) -> None:
+    assert refusal(installed, "scripts/play", "status", PORT=port) == (
+        f"PORT={port} is not a port; give a number from 1 to 65535"
+    )
+
+
+@pytest.mark.parametrize("version", ["../../etc", ".hidden", "a b", "$(id)"])
+def test_what_is_no_version_is_refused(installed: Project, version: str) -> None:
+    assert refusal(installed, "scripts/play", "deploy", VERSION=version) == (
+        f"VERSION={version} is not a version; `make releases` lists those that are kept"
+    )
+
+
 def test_another_python_may_be_named(fresh: Project, tmp_path: Path) -> None:
     program(tmp_path / "python3.99", fresh)
     fresh.run("scripts/venv", PYTHON=str(tmp_path / "python3.99"))
