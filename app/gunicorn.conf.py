@@ -48,9 +48,10 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Answer /readyz with 503 from the moment this worker is told to stop."""
-    from marefia.ops import health
+    """Get ready to count, and answer /readyz with 503 from the moment this worker is told to stop."""
+    from marefia.ops import health, metrics
 
+    metrics.open_files()
     stop = signal.getsignal(signal.SIGTERM)
 
     def drain(number: int, frame: FrameType | None) -> None:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from marefia.accounts.models import User
-from marefia.ops import health, static, work
+from marefia.ops import health, metrics, static, work
 from marefia.outbox.models import OutboxRow, Status
 from marefia.stays.models import Booking, Listing, Review
 from tests.app import make
@@ -216,7 +216,7 @@ def shared(tmp_path: Path, settings: Any) -> Path:
     return tmp_path / "shared"
 
 
-def test_a_page_of_another_release_gets_its_files(client: Client, shared: Path) -> None:
+def test_a_page_of_another_release_gets_its_files(db: None, client: Client, shared: Path) -> None:
     assert client.get("/static/css/site.0123456789ab.css").status_code == 404
     (shared / "css/site.0123456789ab.css").write_text("b{}")  # while this process runs
     response = client.get("/static/css/site.0123456789ab.css")
@@ -317,3 +317,13 @@ def test_the_demo_is_refused_outside_of_dev(settings: Any) -> None:
 @pytest.mark.django_db
 def test_every_change_of_a_model_has_its_migration() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_a_request_that_cannot_be_counted_is_answered(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(metrics.REQUESTS, "labels", no_room)
+    assert client.get("/version").status_code == 200

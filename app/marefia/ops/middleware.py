@@ -31,9 +31,7 @@ class ObserveMiddleware(RequestMiddleware):
         structlog.contextvars.bind_contextvars(milliseconds=round(seconds * 1000, 1))
         response.headers["X-Request-ID"] = request_id
         self.handle_response(request, response)  # type: ignore[arg-type]
-        view = view_name(request)
-        metrics.REQUESTS.labels(view, method_name(request), response.status_code).inc()
-        metrics.SECONDS.labels(view).observe(seconds)
+        metrics.count(view_name(request), method_name(request), response.status_code, seconds)
         return response
 
     @staticmethod
