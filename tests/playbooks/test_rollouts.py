@@ -15,7 +15,7 @@ import pytest
 
 from tests.playbooks.untouched import PROCESSES, refusal, untouched
 from tests.rollout.changes import append, failing_migration, named, setting, visible_text
-from tests.rollout.checkout import Change, Checkout
+from tests.rollout.checkout import Change, Checkout, free_port
 
 pytestmark = pytest.mark.verify
 
@@ -155,7 +155,9 @@ def test_a_release_of_uncommitted_changes_says_so_and_goes_to_dev_only(up: Check
     assert running["commit"] == up.head
     root = str(up.folder / "staging")
     with untouched(up):
-        line = refusal(up.make("deploy", "ENV=staging", "PORT=0", check=False, ROLLOUT_ROOT=root))
+        line = refusal(
+            up.make("deploy", "ENV=staging", f"PORT={free_port()}", check=False, ROLLOUT_ROOT=root)
+        )
     assert line == (
         f"deploy failed in step preflight: {running['version']} holds uncommitted changes and may be rolled out "
         "to dev only; commit them, then `make build` and deploy that"
