@@ -47,6 +47,7 @@ def test_a_line_in_a_branch_that_is_not_taken_is_reported(checkout: Path) -> Non
 
 
 def test_a_command_after_or_on_the_same_line_has_to_run_too(checkout: Path) -> None:
+    # Material to be measured: branches not taken have to be reported.
     write(checkout, "one", "true || exit 3\nfalse || true\necho a || echo b\n")
     run(checkout, "scripts/one")
     assert unexecuted(checkout) == ["true || exit 3", "echo a || echo b"]

@@ -91,7 +91,7 @@ def test_the_last_line_of_a_failed_migration_is_the_reason(place: Place) -> None
 
 
 def test_a_migration_that_does_not_end_is_ended_and_named(place: Place) -> None:
-    tell(place, migrate="exec sleep 60")
+    tell(place, migrate="exec sleep 60")  # far longer than the time limit that has to end it
     with pytest.raises(
         RolloutError, match=r"of 1 did not end in 0 s; mend what it waits for and deploy again"
     ):
