@@ -63,8 +63,7 @@ def migrate(place: Place, lease: Lease, told: dict[str, str], demo: bool, second
         did.append(
             f"{len(rollout['migrations'])} applied in {took:.1f} s, copied before: {', '.join(copies) or 'nothing'}"
         )
-    if demo and not place.current:
-        database.load_demo(place, told, seconds)
+    if demo and not place.current and database.load_demo(place, told, seconds):
         did.append("demo data loaded")
     return {"changed": bool(did), "msg": "; ".join(did) or "nothing to migrate"}
 

@@ -84,6 +84,7 @@ def unpack(bundle: Path, into: Path) -> dict[str, Any]:
             )
         install(partial, manifest)
         shutil.rmtree(partial / "wheels")  # installed; the bundle has them for another time
+        (partial / "static").mkdir(exist_ok=True)  # a service may have none
         partial.rename(into)
     except (OSError, tarfile.TarError) as error:
         raise RolloutError(

@@ -209,11 +209,12 @@ def migrate(place: Place, told: dict[str, str], seconds: float) -> float:
     return time.monotonic() - begin
 
 
-def load_demo(place: Place, told: dict[str, str], seconds: float) -> None:
-    """Load the service's demo data, if it has any."""
+def load_demo(place: Place, told: dict[str, str], seconds: float) -> bool:
+    """Load the service's demo data. Returns whether it has any."""
     version = (place.rollout or {})["version"]
     command = place.service(version).demo
     if command and (done := in_release(place, version, ["/bin/sh", "-c", command], told, seconds)).returncode:
         raise RolloutError(
             f"the demo data could not be loaded: {last_words(done)}", "mend the demo command and deploy again"
         )
+    return bool(command)
