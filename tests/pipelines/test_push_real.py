@@ -20,8 +20,8 @@ MINUTES = 60
 
 @pytest.fixture(scope="module")
 def checkout() -> Iterator[Checkout]:
-    """A clone whose remote `local` runs the pipeline; the virtual environment is there already."""
-    made = Checkout(Path(tempfile.mkdtemp(prefix="push-")))
+    """A clone whose remote `local` runs the pipeline, in a folder of any name; what it installs is there already."""
+    made = Checkout(Path(tempfile.mkdtemp(prefix="a push, #1 % ü ")))
     try:
         made.make("remote")
         venvs = made.folder / "checkout.git/pipeline/venvs"

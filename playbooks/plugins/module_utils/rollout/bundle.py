@@ -116,9 +116,9 @@ def install(release: Path, manifest: dict[str, Any]) -> None:
         )
     uv = str(Path(sys.prefix) / "bin/uv")
     base = str(Path(sys.base_exec_prefix) / "bin" / f"python{python}")
-    into = release / "venv"
     quiet = ["--quiet", "--offline", "--no-config"]
-    _run([uv, "venv", *quiet, "--relocatable", "--python", base, str(into)])
+    _run([uv, "venv", *quiet, "--relocatable", "--python", base, "venv"], cwd=release)
+    # Relative, for any character may be in the path of a release: uv takes a comma for the end of a folder.
     _run(
         [
             uv,
@@ -126,15 +126,16 @@ def install(release: Path, manifest: dict[str, Any]) -> None:
             "install",
             *quiet,
             "--python",
-            str(into / "bin/python"),
+            "venv/bin/python",
             "--no-index",
             "--require-hashes",
             "--compile-bytecode",
             "--find-links",
-            str(release / "wheels"),
+            "wheels",
             "--requirement",
-            str(release / "requirements.txt"),
-        ]
+            "requirements.txt",
+        ],
+        cwd=release,
     )
 
 
