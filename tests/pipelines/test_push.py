@@ -219,6 +219,20 @@ def test_a_branch_may_have_any_name_that_git_allows(project: Project) -> None:
     assert push(project, "main:a'b;$(touch${IFS}x)&c")[-1].endswith("passed; only main is deployed")
 
 
+def test_the_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder, somebody's #1 % ü"
+    folder.mkdir()
+    project = Project(folder)
+    project.run("scripts/remote")
+    oldest = project.bare / "pipeline/logs/20200101T000000-main-0"
+    for number in range(25):
+        (oldest.parent / f"20200101T0000{number:02}-main-0").mkdir(parents=True)
+    assert push(project, "main")[-1].endswith("is live")
+    assert ran(project, "first") == ALL
+    assert not oldest.exists()
+    assert not list(project.bare.glob("pipeline/branches/*/clone"))
+
+
 def test_the_pipeline_runs_in_a_clone_at_the_commit_with_the_recorded_variables(project: Project) -> None:
     push(project, "main", T="tests/one", ENV="production", GIT_DIR=str(project.path / ".git"))
     seen = dict(

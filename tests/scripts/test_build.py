@@ -32,7 +32,9 @@ def test_built_twice_in_two_folders_at_two_times_by_two_people_the_bytes_are_the
     began = time.monotonic()
     one = Checkout(tmp_path, port=1)
     first = built(one)
-    elsewhere = tmp_path / "another person's home, #2 % ü" / "whose-paths-are-much-longer-than-those-of-the-first-one"
+    elsewhere = (
+        tmp_path / "another person's home, #2 % ü" / "whose-paths-are-much-longer-than-those-of-the-first"
+    )
     home = elsewhere / "home"
     home.mkdir(parents=True)
     mask = os.umask(0o077)
