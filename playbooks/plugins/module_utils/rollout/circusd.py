@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from errno import ECONNREFUSED, ENOENT
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from .place import SLOTS, Place
 from .service import WEB
 
 STOP_SECONDS = 30
+ANSWER_SECONDS = 5.0  # circus answers within milliseconds, unless the machine has no time for it
+PATIENCE_SECONDS = 60.0  # longer than a stop, which circus may be busy with
 OPTIONS: dict[str, Any] = {
     "numprocesses": 1,
     "copy_env": False,
@@ -38,6 +41,10 @@ OPTIONS: dict[str, Any] = {
     "respawn": True,
 }
 LONGEST_SOCKET_PATH = 100  # Linux allows 107 bytes
+
+
+class NoAnswer(RolloutError):
+    """circusd is there and says nothing."""
 
 
 class Manager:
@@ -58,8 +65,18 @@ class Manager:
         return int(read_json(self._run / "port.json")["port"]) if self.runs() else 0
 
     def runs(self) -> bool:
-        """Whether circusd answers."""
-        return self._pid > 0 and self._control.exists() and self._answers()
+        """Whether circusd runs. One that is slow is waited for: taken for dead, what it serves would be ended.
+
+        :raises NoAnswer: it is there, but does not answer.
+        """
+        end = time.monotonic() + PATIENCE_SECONDS
+        while self._pid and self._listens():
+            try:
+                return bool(self._call("status", ANSWER_SECONDS))
+            except NoAnswer:
+                if time.monotonic() > end:
+                    raise
+        return False
 
     @property
     def _pid(self) -> int:
@@ -69,6 +86,12 @@ class Manager:
             return pid if b"circusd" in Path(f"/proc/{pid}/cmdline").read_bytes() else 0
         except (OSError, ValueError):
             return 0
+
+    def _listens(self) -> bool:
+        """Whether somebody holds the control socket: after a restart of the machine, any process may have the pid."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(ANSWER_SECONDS)
+            return probe.connect_ex(str(self._control)) not in (ENOENT, ECONNREFUSED)
 
     def require_short_paths(self) -> None:
         """Fail when the sockets' paths are longer than Linux allows."""
@@ -154,8 +177,8 @@ class Manager:
         """Stop every process, then circusd itself, and wait until it is gone."""
         if not self.runs():
             return
-        self._call("quit", waiting=True)
-        end = time.monotonic() + 2 * STOP_SECONDS
+        self._ask("quit", waiting=True)
+        end = time.monotonic() + PATIENCE_SECONDS
         while pid := self._pid:
             if time.monotonic() > end:
                 raise RolloutError(
@@ -191,7 +214,7 @@ class Manager:
 
     def _await(self, name: str, status: str) -> None:
         """Wait until a watcher has a status; "" is that of one which circus does not know."""
-        end = time.monotonic() + 2 * STOP_SECONDS
+        end = time.monotonic() + PATIENCE_SECONDS
         while (now := self._watchers().get(name, "")) != status:
             if time.monotonic() > end:
                 raise RolloutError(f"{name} stays {now}", f"look at {self._place.root}/log")
@@ -205,45 +228,56 @@ class Manager:
             if name.endswith(f"-{slot}") and status == "active"
         }
 
+    def public(self) -> set[str]:
+        """The slots whose web is meant to run on the public socket."""
+        placed = {slot: read_json(self._place.root / "slots" / slot / "slot.json") or {} for slot in SLOTS}
+        return {slot for slot in SLOTS if WEB in self.active(slot) and not placed[slot].get("private_only")}
+
     def pid(self, slot: str, process: str) -> int:
         """The process id of a running process, 0 while there is none."""
-        pids = self._call("list", name=f"{process}-{slot}").get("pids", [])
+        name = f"{process}-{slot}"
+        pids = self._ask("list", name=name)["pids"] if name in self._watchers() else []
         return int(pids[0]) if pids else 0
 
     def _watchers(self) -> dict[str, str]:
-        return dict(self._call("status").get("statuses", {}))
-
-    def _answers(self) -> bool:
-        try:
-            return bool(self._client(5).send_message("status")["status"] == "ok")
-        except CallError:
-            return False
-
-    def _client(self, timeout: float) -> CircusClient:
-        return CircusClient(endpoint=f"ipc://{self._control}", timeout=timeout)
+        return dict(self._ask("status")["statuses"])
 
     def _change(self, command: str, **properties: Any) -> None:
-        """Send a command that changes something; while circus is busy with another one, send it again."""
-        end = time.monotonic() + 2 * STOP_SECONDS
+        """Send a command that changes something."""
+        self._ask(command, self._act, **properties)
+
+    def _ask(
+        self,
+        command: str,
+        act: Callable[[], AbstractContextManager[None]] = nullcontext,
+        **properties: Any,
+    ) -> dict[str, Any]:
+        """Send a command again until circus does not refuse it: for long while it is busy with another one.
+
+        :raises RolloutError: it goes on refusing. That it refuses says nothing of the processes.
+        """
+        begin = time.monotonic()
         while True:
-            with self._act():
-                answer = self._call(command, **properties)
-            if answer.get("status") != "error":
-                return
-            if "already running" not in answer.get("reason", "") or time.monotonic() > end:
+            with act():
+                answer = self._call(command, PATIENCE_SECONDS, **properties)
+            if answer["status"] != "error":
+                return answer
+            reason = answer.get("reason", "")
+            busy = "already running" in reason or "restarting" in reason
+            if time.monotonic() - begin > (PATIENCE_SECONDS if busy else ANSWER_SECONDS):
                 raise RolloutError(
-                    f"the service manager refused {command} {properties['name']}: {answer.get('reason')}",
+                    f"the service manager refused {command} {properties.get('name', '')}: {reason}",
                     f"look at {self._place.root}/log/circus.log",
                 )
             time.sleep(0.05)
 
-    def _call(self, command: str, **properties: Any) -> dict[str, Any]:
-        client = self._client(2 * STOP_SECONDS)
+    def _call(self, command: str, seconds: float, **properties: Any) -> dict[str, Any]:
+        client = CircusClient(endpoint=f"ipc://{self._control}", timeout=seconds)
         try:
             answer: dict[str, Any] = client.send_message(command, **properties)
         except CallError as error:
-            raise RolloutError(
-                f"the service manager does not answer {command}: {error}",
+            raise NoAnswer(
+                f"the service manager (process {self._pid}) does not answer {command}: {error}",
                 f"look at {self._place.root}/log/circus.log",
             ) from error
         finally:

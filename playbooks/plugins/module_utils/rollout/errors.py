@@ -13,6 +13,11 @@ class RolloutError(Exception):
         super().__init__(f"{line}; {remedy}" if remedy else line)
 
 
+def counted(number: int, thing: str, things: str = "") -> str:
+    """A number of things in words: 1 process, 2 processes."""
+    return f"{number} {thing if number == 1 else things or thing + 's'}"
+
+
 def line_of(error: Exception, place: object) -> str:
     """What went wrong, in one line with the remedy. `place` is named where the system's error does not say where."""
     if not isinstance(error, OSError):

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import probe
 from .circusd import Manager, require_free
-from .errors import RolloutError
+from .errors import RolloutError, counted
 from .files import env_text, write_atomically, write_json
 from .lease import Lease
 from .place import SLOTS, Place
@@ -39,9 +39,15 @@ class ProcessEngine:
                     f"the service runs on port {self._manager.port}, not {port}",
                     "run `make down` first to change the port",
                 )
+            if unknown := self._manager.public() - {self._place.serving}:
+                raise RolloutError(
+                    f"slot {unknown.pop()} serves, but {self._place.root}/current.json names "
+                    f"{self._place.serving or 'nothing'}",
+                    "`make down` and `make up` begin anew with the same data",
+                )
             return "the service manager runs"
         if left := self._manager.orphans():
-            return f"{len(left)} processes of a service manager that died will be replaced"
+            return f"{counted(len(left), 'process', 'processes')} of a service manager that died will be replaced"
         require_free(port)
         return f"port {port} is free"
 
@@ -92,8 +98,8 @@ class ProcessEngine:
             time.sleep(PROBE_EVERY_SECONDS)
         for process, pid in self._pids(slot, service).items():
             if pid != before[process] or not pid:
-                raise self._dead(slot, process)
-        return f"{asked} answers in {seconds:.0f} s, slowest {slowest * 1000:.0f} ms"
+                raise self._dead(slot, process, [before[process], pid])
+        return f"{counted(asked, 'answer')} in {seconds:.0f} s, slowest {slowest * 1000:.0f} ms"
 
     def undo(self) -> str:
         """Make the slot serve that served before, whatever has been done meanwhile, and empty the other one."""
@@ -181,17 +187,19 @@ class ProcessEngine:
             raise RolloutError(
                 f"{health.version} says {running}, not {version}", "the release has to report RELEASE_VERSION"
             )
-        return f"{len(health.smoke)} paths answered 200"
+        return f"{counted(len(health.smoke), 'path')} answered 200"
 
     def _await_ready(self, slot: str, service: Service, process: str) -> None:
         """Wait until a process says that it is ready; fail early when it keeps dying."""
         ready = self._readiness(slot, service, process)
-        seen: set[int] = set()
+        seen: list[int] = []
         end = time.monotonic() + self._ready_seconds
         while answer := ready():
-            seen.add(self._manager.pid(slot, process))
-            if len(seen - {0}) >= STARTS_ALLOWED:
-                raise self._dead(slot, process)
+            pid = self._manager.pid(slot, process)
+            if pid and pid not in seen:
+                seen.append(pid)
+            if len(seen) >= STARTS_ALLOWED:
+                raise self._dead(slot, process, seen)
             if time.monotonic() > end:
                 raise RolloutError(
                     f"{process} in slot {slot} was not ready in {self._ready_seconds:.0f} s: {answer}",
@@ -219,15 +227,19 @@ class ProcessEngine:
             else "it does not stay up"
         )
 
-    def _dead(self, slot: str, process: str) -> RolloutError:
+    def _dead(self, slot: str, process: str, pids: list[int]) -> RolloutError:
+        """Say which processes it was one after the other (0 for none), and the last words."""
         log = self._place.root / "log" / f"{process}-{slot}.log"
         since = min((self._place.rollout or {}).get("steps", {}).values(), default=0.0)
         spoke = (
             log.exists() and log.stat().st_mtime >= since
         )  # what it said in another rollout explains nothing
         words = log.read_text(errors="replace").strip().splitlines()[-1:] if spoke else []
+        one_by_one = ", then ".join(f"process {pid}" if pid else "none" for pid in pids)
+        again = " that circus started" if pids[-1] else ""
         return RolloutError(
-            f"{process} in slot {slot} dies: {words[0][:300] if words else 'without a word'}",
+            f"{process} in slot {slot} dies: {one_by_one}{again}; "
+            f"{'it said: ' + words[0][:300] if words else 'it said nothing'}",
             f"look at {log}",
         )
 

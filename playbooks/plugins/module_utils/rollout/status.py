@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import probe
 from .circusd import Manager
-from .errors import RolloutError
+from .errors import RolloutError, counted
 from .lease import Lease
 from .place import SLOTS, Place
 
@@ -12,31 +12,17 @@ from .place import SLOTS, Place
 def report(place: Place) -> list[str]:
     """What a person wants to know of an environment, a line each."""
     current, manager = place.current, Manager(place)
+    version = current["version"] if current else "nothing known"
     holder, rollout = Lease(place.root).holder(), place.rollout
-    lines = []
-    if not current:
-        lines.append("nothing serves here yet; `make up` changes that")
-    elif not manager.runs():
-        lines.append(f"{current['version']} is stopped; `make up` starts it")
+    if manager.runs():
+        lines = _running(place, manager)
+    elif left := manager.orphans():
+        still = counted(len(left), "process still serves", "processes still serve")
+        lines = [f"{version}: its service manager died, {still}; `make up` mends it"]
+    elif current:
+        lines = [f"{version} is stopped; `make up` starts it"]
     else:
-        service = place.service(current["version"])
-        answer = probe.get(manager.private(current["slot"]), service.health.ready, service.health.host)
-        well = "ready" if answer.status == 200 else f"NOT READY: {answer}"
-        lines.append(
-            f"{current['version']} serves from {current['slot']} on port {manager.port}"
-            f" since {current['since']}: {well}"
-        )
-        for slot in SLOTS:
-            lines += [
-                f"  {name}-{slot:<6} process {manager.pid(slot, name) or 'none: it keeps dying'}"
-                for name in sorted(manager.active(slot))
-            ]
-        lines += [
-            f"  {name} does not run; `make deploy` starts it"
-            for name in service.processes
-            if name not in manager.active(current["slot"])
-        ]
-        lines.append(f"  before it: {current['previous'] or 'nothing'}")
+        lines = ["nothing serves here yet; `make up` changes that"]
     if holder:
         state = (
             "its owner is dead or asleep; the next deploy takes over"
@@ -44,7 +30,38 @@ def report(place: Place) -> list[str]:
             else f"in step {(rollout or {}).get('step')}"
         )
         lines.append(f"rollout {holder.number} under way: {holder}, {state}")
+    elif rollout:
+        lines.append(f"rollout {rollout['number']} died in step {rollout['step']}; the next deploy undoes it")
     return lines
+
+
+def _running(place: Place, manager: Manager) -> list[str]:
+    """What circus runs, whatever is written down: between a kill and its undoing the two differ."""
+    current = place.current or {}
+    lines, public = [], sorted(manager.public())
+    if not public:
+        lines.append(
+            f"{current.get('version', 'nothing')} does not serve: no web runs; `make deploy` starts it"
+        )
+    for slot in public:
+        version = place.slot(slot)["version"]
+        health = place.service(version).health
+        answer = probe.get(manager.private(slot), health.ready, health.host)
+        since = f" since {current['since']}" if slot == current.get("slot") else ""
+        well = "ready" if answer.status == 200 else f"NOT READY: {answer}"
+        lines.append(f"{version} serves from {slot} on port {manager.port}{since}: {well}")
+    for slot in SLOTS:
+        active = manager.active(slot)
+        lines += [
+            f"  {name}-{slot:<6} process {manager.pid(slot, name) or 'none: it keeps dying'}"
+            for name in sorted(active)
+        ]
+        lines += [
+            f"  {name} does not run; `make deploy` starts it"
+            for name in (place.service(place.slot(slot)["version"]).processes if slot in public else ())
+            if name not in active
+        ]
+    return [*lines, f"  before it: {current.get('previous') or 'nothing'}"]
 
 
 def smoke(place: Place, version: str = "") -> list[str]:
