@@ -4,6 +4,7 @@
 set -euo pipefail
 
 dry_run=${DRY_RUN:-}
+dry_run=${dry_run#0}
 
 log() { printf '%s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }
@@ -12,6 +13,28 @@ warn() { printf 'warning: %s\n' "$*" >&2; }
 die() {
     printf 'error: %s; %s\n' "$1" "$2" >&2
     exit 1
+}
+
+# number NAME FROM TO: refuse what NAME says in the environment unless it is nothing or a whole number in this range.
+number() {
+    local said=${!1:-}
+    [[ -z $said ]] || { [[ $said =~ ^[0-9]{1,6}$ ]] && ((10#$said >= $2 && 10#$said <= $3)); } ||
+        die "$1=$said cannot be followed" "give a whole number from $2 to $3"
+}
+
+# check_told: refuse what the environment tells a rollout wrongly, before anything is done. Called in the checkout.
+check_told() {
+    local name
+    [[ -f infra/inventories/${ENV:-dev}/hosts.yml ]] ||
+        die "there is no environment $ENV here" "choose one: ENV=$(basename -a infra/inventories/* | paste -sd ,)"
+    # The processes read their paths in KEY=value lines, which no quoting may stand in.
+    [[ ${ROLLOUT_ROOT:-$PWD} != *[\"\'\$\`\\[:cntrl:]]* ]] ||
+        die "the folder ${ROLLOUT_ROOT:-$PWD} has a quote, \$ or \\ in its name" "give another one: ROLLOUT_ROOT=..."
+    number PORT 1 65535
+    number KEEP 0 1000
+    for name in DRY_RUN PURGE; do number "$name" 0 1; done
+    for name in LEASE READY; do number "ROLLOUT_${name}_SECONDS" 1 86400; done
+    for name in WAIT WATCH; do number "ROLLOUT_${name}_SECONDS" 0 86400; done
 }
 
 # common_option ARG: takes what every script knows and refuses unknown options; false when ARG is not an option.

@@ -108,11 +108,52 @@ def test_a_python_that_is_not_there_is_one_line(fresh: Project) -> None:
     )
 
 
-@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "8 000"])
+@pytest.mark.parametrize("script", ["up", "deploy", "down", "play"])
+def test_what_cannot_be_followed_is_refused_before_anything_is_done(fresh: Project, script: str) -> None:
+    command = (f"scripts/{script}", *(["deploy"] if script == "play" else []))
+    assert refusal(fresh, *command, ENV="nonsense") == (
+        "there is no environment nonsense here; choose one: ENV=dev,staging"
+    )
+    assert refusal(fresh, *command, ROLLOUT_WAIT_SECONDS="x") == (
+        "ROLLOUT_WAIT_SECONDS=x cannot be followed; give a whole number from 0 to 86400"
+    )
+    assert called(fresh) == []
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "8 000", "8000x", "0x10", "1e3", "9" * 30])
 def test_what_is_no_port_is_refused(installed: Project, port: str) -> None:
     assert refusal(installed, "scripts/play", "status", PORT=port) == (
-        f"PORT={port} is not a port; give a number from 1 to 65535"
+        f"PORT={port} cannot be followed; give a whole number from 1 to 65535"
     )
+
+
+def test_the_ends_of_a_range_belong_to_it(installed: Project) -> None:
+    for port in ("1", "65535", "08001"):
+        shown(installed, "scripts/play", "status", PORT=port)
+
+
+def test_every_number_that_a_playbook_reads_is_looked_at_first(installed: Project) -> None:
+    texts = [path.read_text() for path in (REPOSITORY / "playbooks").rglob("*.yml")]
+    read = re.findall(r"lookup\('env', '(\w+)'\)[^}]*\| (?:int|float|bool) }}", "\n".join(texts))
+    assert {"PORT", "KEEP", "DRY_RUN", "ROLLOUT_LEASE_SECONDS"} <= set(read)
+    for name in (*read, "PURGE"):
+        assert refusal(installed, "scripts/play", "status", **{name: "many"}).startswith(
+            f"{name}=many cannot be followed; give a whole number from "
+        )
+
+
+@pytest.mark.parametrize("character", ["'", '"', "$", "`", "\\", "\n"])
+def test_a_folder_whose_name_no_settings_file_may_hold_is_refused(installed: Project, character: str) -> None:
+    done = installed.run("scripts/play", "deploy", status=1, ROLLOUT_ROOT=f"/srv/o{character}b")
+    assert done.stderr.endswith(" has a quote, $ or \\ in its name; give another one: ROLLOUT_ROOT=...\n")
+    assert called(installed) == []
+
+
+def test_zero_is_no(installed: Project) -> None:
+    (installed.state / "lease.number").touch()
+    shown(installed, "scripts/down", PURGE="0", DRY_RUN="0")
+    assert len(called(installed)) == 1, "it was stopped"
+    assert installed.state.exists(), "and not deleted"
 
 
 @pytest.mark.parametrize("version", ["../../etc", ".hidden", "a b", "$(id)"])
@@ -236,10 +277,7 @@ def test_an_environment_keeps_the_port_that_it_was_given_once(installed: Project
     assert shown(installed, "scripts/play", "status", PORT="9000") == "port 9000\n"
 
 
-def test_an_unknown_environment_or_playbook_is_named_with_those_there_are(installed: Project) -> None:
-    assert refusal(installed, "scripts/play", "status", ENV="nonsense") == (
-        "there is no environment nonsense here; choose one: ENV=dev,staging"
-    )
+def test_an_unknown_playbook_is_named_with_where_there_are_others(installed: Project) -> None:
     assert refusal(installed, "scripts/play", "nonsense") == (
         "there is no playbook nonsense; choose one of playbooks/"
     )
@@ -265,10 +303,11 @@ def test_a_playbook_has_to_be_named(installed: Project) -> None:
 
 
 def test_down_where_nothing_was_started_has_nothing_to_do(installed: Project) -> None:
-    nowhere = str(installed.state / "nowhere")
-    assert (
-        shown(installed, "scripts/down", ROLLOUT_ROOT=nowhere) == f"nothing to stop: {nowhere} is not there\n"
-    )
+    for where in (installed.state, installed.state / "nowhere"):
+        said = shown(installed, "scripts/down", ROLLOUT_ROOT=str(where))
+        assert said == f"nothing to stop: nothing was rolled out to {where}\n"
+    assert shown(installed, "scripts/down", ROLLOUT_ROOT=str(where), PURGE="1") == said
+    assert called(installed) == []
 
 
 def test_down_keeps_the_data(installed: Project) -> None:
@@ -288,9 +327,10 @@ def test_down_with_purge_deletes_the_environment(installed: Project) -> None:
 
 def test_a_folder_that_no_rollout_made_is_never_deleted(installed: Project) -> None:
     assert refusal(installed, "scripts/down", PURGE="1") == (
-        f"{installed.state} is not an environment's folder; look at ROLLOUT_ROOT"
+        f"{installed.state} is not an environment's folder; look at ROLLOUT_ROOT, or delete it by hand"
     )
     assert installed.state.exists()
+    assert called(installed) == [], "a playbook takes the lease, and then it would look like one"
 
 
 def test_a_dry_run_of_down_stops_and_deletes_nothing(installed: Project) -> None:
