@@ -225,21 +225,11 @@ def test_a_rest_of_a_killed_unpacking_is_in_nobodys_way(packed: Path, tmp_path: 
     assert not (tmp_path / "releases" / VERSION / "half").exists()
 
 
-def test_the_oldest_beyond_the_count_go_and_never_the_running_or_the_previous_one(
-    work: Path, tmp_path: Path
-) -> None:
-    store, versions = tmp_path / "store", [f"2026112{day}-000000-abc" for day in range(6)]
-    for version in versions:
-        bundle.pack(work, bundle.path_of(store, "shop", version), epoch=1)
-    bundle.pack(work, bundle.path_of(store, "shopkeeper", "1"), epoch=1)
-    assert bundle.stored(store, "shop") == versions
-    pruned = bundle.prune(store, "shop", keep=2, needed={versions[0], versions[2]})
-    assert pruned == [versions[1], versions[3]]
-    assert bundle.stored(store, "shop") == [versions[0], versions[2], versions[4], versions[5]]
-    assert len(list(store.iterdir())) == 2 * 5, "a pruned bundle takes its checksum along"
-
-
-def test_keeping_none_keeps_what_is_needed(work: Path, tmp_path: Path) -> None:
-    for version in ("1", "2"):
-        bundle.pack(work, bundle.path_of(tmp_path, "shop", version), epoch=1)
-    assert bundle.prune(tmp_path, "shop", keep=0, needed={"1"}) == ["2"]
+def test_a_deleted_bundle_takes_its_checksum_along_and_no_other(work: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    for name, version in (("shop", "1"), ("shop", "2"), ("shopkeeper", "1")):
+        bundle.pack(work, bundle.path_of(store, name, version), epoch=1)
+    assert bundle.stored(store, "shop") == ["1", "2"]
+    bundle.delete(store, "shop", "1")
+    assert bundle.stored(store, "shop") == ["2"]
+    assert len(list(store.iterdir())) == 2 * 2

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +61,7 @@ def needed(name: str, tmp_path: Path) -> dict[str, Any]:
             "number": 1, "store": str(tmp_path / "store"), "name": "shop", "environment": "dev", "settings": file,
         },
         "rollout_database": {"number": 1, "state": "migrated", "environment": "dev", "settings": file},
-        "rollout_record": {"number": 1, "store": str(tmp_path / "store")},
+        "rollout_record": {"number": 1, "store": str(tmp_path / "store"), "name": "shop", "settings": file},
         "process_slot": {"number": 1, "state": "proved", "port": 1, "manager": file, "environment": "dev",
                          "settings": file, "digest": "d"},
     }  # fmt: skip
@@ -128,6 +130,22 @@ def test_the_second_is_refused_and_told_that_it_may_wait(call: Call, tmp_path: P
     assert refused["msg"].startswith("a rollout is under way: abebe since ")
 
 
+def test_an_act_that_does_not_end_is_told_with_who_is_at_it_since_when(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its deployer was stopped in the middle of it, say."""
+    call("rollout_lease", **needed("rollout_lease", tmp_path))
+    monkeypatch.setattr("ansible.module_utils.rollout.lease.LOCK_SECONDS", 0.1)
+    with (tmp_path / "run/lease.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        line = call("rollout_lease", owner="sara", version=VERSION)["msg"]
+    assert re.search(
+        r"lease\.lock is still held after 0 s by abebe since [0-9-]+ [0-9:]+ until .*, in the middle of an act; "
+        "wait for it, or end that process$",
+        line,
+    )
+
+
 def test_whoever_takes_over_learns_what_the_dead_one_was_doing(call: Call, tmp_path: Path) -> None:
     call("rollout_lease", lease_seconds=0, **needed("rollout_lease", tmp_path))
     taken = call("rollout_lease", owner="sara", version=VERSION)
@@ -145,12 +163,78 @@ def test_a_killed_rollout_is_not_forgotten_when_the_one_that_found_it_is_killed_
     assert call("rollout_lease", owner="lulit", version=VERSION)["killed"]["number"] == 1
 
 
-def test_a_rollback_from_nothing_names_what_lists_the_releases(call: Call) -> None:
+def test_a_rollback_from_nothing_names_what_lists_the_releases_and_is_in_the_history(
+    call: Call, tmp_path: Path
+) -> None:
     result = call("rollout_lease", owner="abebe", kind="rollback", version="")
-    assert result["held"] is False
-    assert result["msg"] == (
+    line = (
         "no release ran here before this one; name one: make rollback VERSION=..., `make releases` lists them"
     )
+    assert (result["held"], result["number"], result["msg"]) == (False, 1, line)
+    call("rollout_record", **needed("rollout_record", tmp_path) | {"reason": line})
+    call("rollout_lease", state="free", number=1)
+    (told,) = call("rollout_history")["report"]
+    assert "  rollback  failed  nothing -> nothing  by abebe " in told
+    assert told.endswith(line)
+
+
+def test_a_rollout_that_could_not_be_written_down_is_left_to_the_next_one(call: Call, tmp_path: Path) -> None:
+    call("rollout_lease", **needed("rollout_lease", tmp_path))
+    call("rollout_lease", state="free", number=1, pending=True)
+    assert not (tmp_path / "run/lease.json").exists()
+    taken = call("rollout_lease", owner="sara", version=VERSION)
+    assert (taken["number"], taken["killed"]["number"]) == (2, 1)
+    call("rollout_lease", state="free", number=2)
+    assert json.loads((tmp_path / "run/rollout.json").read_text())["number"] == 1, "it was not undone yet"
+
+
+def test_the_lease_is_given_back_on_a_disk_that_is_full(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("rollout_lease", lease_seconds=0, **needed("rollout_lease", tmp_path))
+    call("rollout_lease", owner="sara", version=VERSION)
+    with monkeypatch.context() as disk:
+        disk.setattr("os.fsync", full)
+        assert "No space left on device" in call("rollout_lease", state="free", number=2)["msg"]
+    assert not (tmp_path / "run/lease.json").exists()
+    assert call("rollout_lease", owner="lulit", version=VERSION)["killed"]["number"] == 1
+
+
+def full(number: int) -> None:
+    """A disk without room."""
+    raise OSError(28, "No space left on device", "/somewhere")
+
+
+def recorded(call: Call, tmp_path: Path) -> Result:
+    """Record a success."""
+    call("rollout_lease", **needed("rollout_lease", tmp_path))
+    (tmp_path / "settings.env").touch()
+    (tmp_path / "run/releases" / VERSION).mkdir(parents=True)
+    return call("rollout_record", digest="d", **needed("rollout_record", tmp_path))
+
+
+def test_a_pruning_that_fails_is_told_and_fails_nothing(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise PermissionError(13, "Permission denied", "/somewhere")
+
+    monkeypatch.setattr("ansible.module_utils.rollout.record.forget_old", refuse, raising=False)
+    result = recorded(call, tmp_path)
+    assert result["msg"] == (
+        "old releases could not be pruned: Permission denied (/somewhere); mend that and run the command again"
+    )
+    assert (result["recorded"], result["line"]["outcome"]) == (True, "done")
+
+
+def test_a_success_whose_line_cannot_be_written_is_a_success_that_the_next_rollout_writes_down(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ansible.module_utils.rollout.record.remember", lambda *_: full(0))
+    result = recorded(call, tmp_path)
+    assert result["recorded"] is False
+    assert result["msg"].startswith("it serves; the next rollout writes its line of history: No space left")
+    assert json.loads((tmp_path / "run/current.json").read_text())["version"] == VERSION
 
 
 def failing(call: Call, tmp_path: Path, name: str, **arguments: Any) -> str:
@@ -192,10 +276,6 @@ def test_a_full_disk_is_one_line_that_says_so(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call("rollout_lease", **needed("rollout_lease", tmp_path))
-
-    def full(number: int) -> None:
-        raise OSError(28, "No space left on device", "/somewhere")
-
     monkeypatch.setattr("os.fsync", full)
     result = call("rollout_record", step="record", **needed("rollout_record", tmp_path))
     assert result["msg"] == (
@@ -221,7 +301,7 @@ def test_history_is_a_line_for_each_rollout_that_ended(call: Call, tmp_path: Pat
     )
     told = call("rollout_history", last=1)
     line = (
-        f"   8  2026-11-23 05:25:00  rollback  failed  nothing -> {VERSION}  by abebe, 1 migrations "
+        f"   8  2026-11-23 05:25:00  rollback  failed  nothing -> {VERSION}  by abebe, 1 migration "
         "(lock 0.4 preflight 12.0 s): the port is gone; bring it back"
     )
     assert told["report"] == [line]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rollout import bundle, record
+from rollout.errors import StaleLease
+from rollout.lease import Lease
 from rollout.place import Place
 
 VERSIONS = [f"2026112{day}-000000-abc" for day in range(6)]
@@ -107,13 +111,28 @@ def test_a_line_cut_short_by_a_full_disk_spoils_no_other(place: Place) -> None:
     assert [line["number"] for line in place.history] == [1, 3]
 
 
+def served(place: Place, *versions: str) -> None:
+    """Each served, one after the other."""
+    for number, version in enumerate(versions, 1):
+        settle(place, number, version)
+        record.remember(place, rollout(number, version), "done")
+
+
+def forget(place: Place, keep: int) -> list[str]:
+    return record.forget_old(place, nullcontext, place.root / "store", "shop", keep)
+
+
+def unpacked(place: Place) -> list[str]:
+    return sorted(path.name for path in (place.root / "releases").iterdir())
+
+
 def test_the_oldest_go_with_bundle_and_static_files_but_not_those_that_are_needed(place: Place) -> None:
-    settle(place, 1, VERSIONS[0])
-    settle(place, 2, VERSIONS[5])
-    pruned = record.forget_old(place, place.root / "store", keep=2)
+    served(place, VERSIONS[1], VERSIONS[2], VERSIONS[0], VERSIONS[5])
+    (place.root / "releases/.half.partial").mkdir()
+    pruned = forget(place, keep=1)
     kept = [VERSIONS[0], VERSIONS[4], VERSIONS[5]]
-    assert set(pruned) == set(VERSIONS) - set(kept)
-    assert sorted(path.name for path in (place.root / "releases").iterdir()) == kept
+    assert pruned == [version for version in VERSIONS if version not in kept]
+    assert unpacked(place) == kept
     assert bundle.stored(place.root / "store", "shop") == kept
     assert sorted(path.name for path in (place.root / "static").iterdir()) == [
         "logo.abc.svg",
@@ -121,17 +140,50 @@ def test_the_oldest_go_with_bundle_and_static_files_but_not_those_that_are_neede
     ]
 
 
+def test_releases_that_never_served_push_out_none_that_did(place: Place) -> None:
+    served(place, VERSIONS[2], VERSIONS[1], VERSIONS[0])
+    for number, version in enumerate(VERSIONS[3:], 4):
+        record.remember(place, rollout(number, version), "failed", "a reason")
+    assert forget(place, keep=3) == []
+    assert forget(place, keep=2) == [VERSIONS[2], VERSIONS[3]], "the oldest of either kind"
+
+
+def test_after_a_first_rollout_that_failed_the_others_that_never_served_go(place: Place) -> None:
+    place.note(**rollout(1, VERSIONS[0]))
+    assert forget(place, keep=2) == VERSIONS[1:4]
+
+
 def test_a_second_pruning_finds_nothing(place: Place) -> None:
     settle(place, 1, VERSIONS[5])
-    assert record.forget_old(place, place.root / "store", keep=2)
-    assert record.forget_old(place, place.root / "store", keep=2) == []
+    assert forget(place, keep=2)
+    assert forget(place, keep=2) == []
 
 
 def test_keeping_none_keeps_what_is_needed(place: Place) -> None:
-    settle(place, 1, VERSIONS[2])
-    assert record.forget_old(place, place.root / "store", keep=0)
-    assert [path.name for path in (place.root / "releases").iterdir()] == [VERSIONS[2]]
+    served(place, VERSIONS[2])
+    assert forget(place, keep=0)
+    assert unpacked(place) == [VERSIONS[2]]
     assert bundle.stored(place.root / "store", "shop") == [VERSIONS[2]]
+
+
+def test_a_bundle_that_another_environment_runs_stays_until_that_environment_is_gone(place: Place) -> None:
+    other = Place(place.root / "other")
+    other.root.mkdir()
+    served(other, VERSIONS[0], VERSIONS[1])
+    record.forget_old(other, nullcontext, place.root / "store", "shop", keep=6)
+    served(place, VERSIONS[5])
+    forget(place, keep=0)
+    assert unpacked(place) == [VERSIONS[5]]
+    assert bundle.stored(place.root / "store", "shop") == [VERSIONS[0], VERSIONS[1], VERSIONS[5]]
+    shutil.rmtree(other.root)
+    assert forget(place, keep=0) == VERSIONS[:2]
+
+
+def test_whoever_has_lost_the_lease_prunes_nothing(place: Place) -> None:
+    settle(place, 1, VERSIONS[5])
+    with pytest.raises(StaleLease):
+        record.forget_old(place, Lease(place.root, 1).act, place.root / "store", "shop", keep=0)
+    assert unpacked(place) == VERSIONS
 
 
 def test_settings_are_kept_beside_the_release_that_they_served(place: Place) -> None:

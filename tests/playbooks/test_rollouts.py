@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.playbooks.untouched import PROCESSES, refusal, untouched
-from tests.rollout.changes import append, failing_migration, named, setting, visible_text
+from tests.rollout.changes import append, failing_migration, named, replace, setting, visible_text
 from tests.rollout.checkout import Change, Checkout, free_port
 
 pytestmark = pytest.mark.verify
@@ -229,3 +229,71 @@ def test_an_undo_that_fails_is_told_with_what_it_was_to_undo(up: Checkout) -> No
     assert re.search(rf"deploy failed in step migrate: .*{both}", refusal(run))
     assert re.search(both, up.history()[-1]["reason"])
     assert up.version() == serves
+
+
+def test_an_undo_that_fails_and_a_line_that_cannot_be_written_are_told_and_left_to_the_next_rollout(
+    up: Checkout,
+) -> None:
+    serves, head, history = up.version(), up.head, up.root / "history.jsonl"
+    hidden = {
+        path: path.with_suffix(".hidden") for path in (up.root / "slots" / up.slot() / "slot.json", history)
+    }
+    for path, elsewhere in hidden.items():
+        path.rename(elsewhere)
+    history.mkdir()
+    try:
+        up.commit(failing_migration("never_filled"))
+        line = refusal(up.make("deploy", check=False))
+    finally:
+        history.rmdir()
+        for path, elsewhere in hidden.items():
+            elsewhere.rename(path)
+        up.go_to(head)
+    assert re.search(
+        r"^deploy failed in step migrate: .*never_filled.*; and undoing that failed: slot \w+ of .* is empty.*; "
+        r"and it could not be written down: Is a directory \(.*/history.jsonl\); ",
+        line,
+    )
+    assert (up.version(), up.read("lease")) == (serves, {})
+    number = up.read("rollout")["number"]
+    assert f"rollout {number} died in step migrate; the next deploy undoes it" in up.make("status").output
+    up.make("deploy", f"VERSION={serving(up)}")
+    assert [(line["number"], line["outcome"]) for line in up.history()[-2:]] == [
+        (number, "killed"),
+        (number + 1, "done"),
+    ]
+
+
+def test_a_release_that_cannot_be_written_down_as_the_one_that_serves_is_undone(up: Checkout) -> None:
+    """The disk is full in the last step, say."""
+    serves, slot, head = up.version(), up.slot(), up.head
+
+    def full(checkout: Path) -> None:
+        (path,) = checkout.glob("playbooks/**/record.py")
+        rollout = "    rollout, before = place.rollout"
+        replace(path, rollout, f"    raise OSError(28, 'No space left on device', 'there')\n{rollout}")
+
+    up.commit(full)
+    line = refusal(up.make("deploy", check=False))
+    up.go_to(head)
+    assert line == (
+        "deploy failed in step record: No space left on device (there); "
+        "free space on that disk and run the command again"
+    )
+    assert (up.version(), up.slot(), up.read("rollout")) == (serves, slot, {})
+    assert up.running("web", slot)
+    assert len(up.running("web")) == 1
+    assert up.history()[-1]["outcome"] == "failed"
+
+
+def test_what_serves_without_being_written_down_is_not_taken_for_idle(up: Checkout) -> None:
+    current = up.root / "current.json"
+    with untouched(up):
+        hidden = current.rename(current.with_suffix(".hidden"))
+        try:
+            line = refusal(up.make("deploy", f"VERSION={up.version()['version']}", check=False))
+        finally:
+            hidden.rename(current)
+    assert re.search(
+        r"^deploy failed in step preflight: slot \w+ serves, but .*/current.json names nothing; ", line
+    )

@@ -26,18 +26,19 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout.errors import RolloutError, line_of
+from ansible.module_utils.rollout.errors import RolloutError, counted, line_of
 from ansible.module_utils.rollout.place import Place
 
 
 def in_a_line(rollout: dict[str, Any]) -> str:
     """One rollout in one line."""
     seconds = " ".join(f"{step} {took:.1f}" for step, took in rollout["seconds"].items())
-    migrations = f", {len(rollout['migrations'])} migrations" if rollout["migrations"] else ""
+    migrations = f", {counted(len(rollout['migrations']), 'migration')}" if rollout["migrations"] else ""
     why = f": {rollout['reason']}" if rollout["reason"] else ""
+    what = f"{rollout['from'] or 'nothing'} -> {rollout['to'] or 'nothing'}"
     return (
         f"{rollout['number']:>4}  {rollout['at']}  {rollout['kind']:<8}  {rollout['outcome']:<6}  "
-        f"{rollout['from'] or 'nothing'} -> {rollout['to']}  by {rollout['who']}{migrations} ({seconds} s){why}"
+        f"{what}  by {rollout['who']}{migrations} ({seconds} s){why}"
     )
 
 

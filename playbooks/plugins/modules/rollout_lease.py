@@ -18,6 +18,10 @@ options:
   lease_seconds: {description: Seconds until it expires unless renewed, type: float, default: 30}
   kind: {description: What is under way, choices: [deploy, rollback, down], default: deploy}
   version: {description: The release to come; for a rollback empty means the previous one, type: str}
+  pending:
+    description: When giving the lease back, leave the rollout to be undone and written down by the next one.
+    type: bool
+    default: false
 author: [The maintainers (@maintainers)]
 """
 
@@ -27,7 +31,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-number: {description: The fencing number, type: int, returned: when held}
+number: {description: The fencing number; also when there is nothing to roll back to, type: int, returned: when held}
 version: {description: The release to come, type: str, returned: when held}
 killed: {description: The rollout that a dead owner left unfinished, type: dict, returned: when there was one}
 """
@@ -43,49 +47,43 @@ from ansible.module_utils.rollout.lease import Lease, LeaseHeld
 from ansible.module_utils.rollout.place import Place
 
 
-def target(place: Place, kind: str, version: str) -> str:
-    """The release to roll out: the given one, or the previous one for a rollback."""
-    if kind != "rollback" or version:
-        return version
-    previous = (place.current or {}).get("previous")
-    if not previous:
-        raise RolloutError(
-            "no release ran here before this one",
-            "name one: make rollback VERSION=..., `make releases` lists them",
-        )
-    return str(previous)
-
-
 def hold(place: Place, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Take the lease and begin the rollout's journal."""
-    version = target(place, parameters["kind"], parameters["version"])
+    """Take the lease and begin the rollout's journal. A rollback without a version goes to the previous release."""
     lease = Lease(place.root)
     lease.acquire(parameters["owner"], parameters["lease_seconds"])
-    with lease.act():
-        left = place.rollout
-        killed = left.get("killed") or left if left else None
-        rollout = {
-            "number": lease.number,
-            "kind": parameters["kind"],
-            "version": version,
-            "owner": parameters["owner"],
-            "from": (place.current or {}).get("version"),
-            "at": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
-            "step": "lock",
-            "steps": {"lock": time.time()},
-            "killed": killed,
-        }
+    try:
+        with lease.act():
+            left, current = place.rollout, place.current or {}
+            rollout = {
+                "number": lease.number,
+                "kind": parameters["kind"],
+                "version": parameters["version"]
+                or (parameters["kind"] == "rollback" and current.get("previous"))
+                or "",
+                "owner": parameters["owner"],
+                "from": current.get("version"),
+                "at": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
+                "step": "lock",
+                "steps": {"lock": time.time()},
+                "killed": left.get("killed") or left if left else None,
+            }
+            place.begin(rollout)
+    except (RolloutError, OSError):
+        lease.release()  # nothing was begun
+        raise
+    return {key: rollout[key] for key in ("number", "version", "killed")}
+
+
+def give_back(place: Place, pending: bool) -> None:
+    """Forget what was under way, but not what the next rollout has to undo and to write down.
+
+    :param pending: this rollout is such a one.
+    """
+    rollout = place.rollout or {}
+    if killed := rollout.get("killed"):
+        place.begin(killed)
+    elif not pending:
         place.forget_rollout()
-        place.note(**rollout)
-    return {"number": lease.number, "version": version, "killed": killed}
-
-
-def give_back(place: Place) -> None:
-    """Forget what was under way, but not a killed rollout that could not be undone yet: the next one tries again."""
-    killed = (place.rollout or {}).get("killed")
-    place.forget_rollout()
-    if killed:
-        place.note(**killed)
 
 
 def main() -> None:
@@ -98,6 +96,7 @@ def main() -> None:
             "lease_seconds": {"type": "float", "default": 30.0},
             "kind": {"choices": ["deploy", "rollback", "down"], "default": "deploy"},
             "version": {"type": "str"},
+            "pending": {"type": "bool", "default": False},
         },
         required_if=[("state", "held", ["owner"]), ("state", "free", ["number"])],
         supports_check_mode=True,
@@ -110,11 +109,19 @@ def main() -> None:
         place.root.mkdir(parents=True, exist_ok=True)
         if module.params["state"] == "free":
             lease = Lease(place.root, module.params["number"])
-            with lease.act():
-                give_back(place)
-            lease.release()
+            try:
+                with lease.act():
+                    give_back(place, module.params["pending"])
+            finally:
+                lease.release()
             module.exit_json(changed=True)
         result = hold(place, module.params)
+        if module.params["kind"] == "rollback" and not result["version"]:
+            nowhere = RolloutError(
+                "no release ran here before this one",
+                "name one: make rollback VERSION=..., `make releases` lists them",
+            )
+            module.fail_json(msg=str(nowhere), held=False, **result)
         note = f"number {result['number']}"
         if result["killed"]:
             note += f", taken over from {result['killed']['owner']}, who died in step {result['killed'].get('step')}"

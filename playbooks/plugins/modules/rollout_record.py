@@ -7,8 +7,9 @@ DOCUMENTATION = r"""
 module: rollout_record
 short_description: Write down how a rollout ended
 description:
-  - After a success, makes the new release the one that serves and prunes old ones by count.
+  - After a success, makes the new release the one that serves.
   - After a failure, which has to be undone already, only writes the line of history.
+  - Prunes old releases by count. That this fails is said, and no failure of the rollout.
 options:
   root: {description: The environment's folder, type: path, required: true}
   number: {description: The fencing number of the lease, type: int, required: true}
@@ -18,22 +19,25 @@ options:
   settings: {description: The settings file that the release serves with, type: path}
   digest: {description: What identifies its settings, type: str}
   store: {description: The folder that keeps bundles, type: path, required: true}
-  keep: {description: How many releases are kept, type: int, default: 5}
+  name: {description: The service's name, type: str, required: true}
+  keep: {description: How many releases that served are kept; as many that never did, type: int, default: 5}
 author: [The maintainers (@maintainers)]
 """
 
 EXAMPLES = r"""
-- rollout_record: {root: /srv/shop, number: 7, store: /srv/bundles, reason: /readyz answered 503}
+- rollout_record: {root: /srv/shop, number: 7, store: /srv/bundles, name: shop, reason: /readyz answered 503}
 """
 
 RETURN = r"""
-line: {description: The line of history, type: dict, returned: success}
+line: {description: The line of history, type: dict, returned: when recorded}
+recorded: {description: Whether the history has it, type: bool, returned: success}
 """
 
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.rollout import act, record
+from ansible.module_utils.rollout.errors import RolloutError, counted, line_of
 from ansible.module_utils.rollout.lease import Lease
 from ansible.module_utils.rollout.place import Place
 
@@ -43,10 +47,27 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
     with lease.act():
         if not failed:
             record.settle(place, digest=parameters["digest"])
-            record.keep_settings(place, Path(parameters["settings"]))
-        line = record.remember(place, rollout, "failed" if failed else "done", parameters["reason"])
-    pruned = [] if failed else record.forget_old(place, Path(parameters["store"]), parameters["keep"])
-    return {"line": line, "msg": f"{len(pruned)} old releases pruned" if pruned else "written down"}
+        try:
+            if not failed:
+                record.keep_settings(place, Path(parameters["settings"]))
+            line = record.remember(place, rollout, "failed" if failed else "done", parameters["reason"])
+        except OSError as error:
+            if failed:
+                raise
+            why = line_of(error, place.root)
+            return {
+                "recorded": False,
+                "msg": f"it serves; the next rollout writes its line of history: {why}",
+            }
+    try:
+        pruned = record.forget_old(
+            place, lease.act, Path(parameters["store"]), parameters["name"], parameters["keep"]
+        )
+    except (RolloutError, OSError, ValueError) as error:
+        words = f"old releases could not be pruned: {line_of(error, place.root)}"
+    else:
+        words = f"{counted(len(pruned), 'old release')} pruned" if pruned else "written down"
+    return {"recorded": True, "line": line, "msg": words}
 
 
 def main() -> None:
@@ -56,6 +77,7 @@ def main() -> None:
             "settings": {"type": "path"},
             "digest": {"type": "str"},
             "store": {"type": "path", "required": True},
+            "name": {"type": "str", "required": True},
             "keep": {"type": "int", "default": 5},
         },
         work,

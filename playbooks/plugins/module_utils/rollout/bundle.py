@@ -303,11 +303,8 @@ def pack(work: Path, bundle: Path, epoch: int) -> None:
         partial.unlink(missing_ok=True)
 
 
-def prune(store: Path, name: str, keep: int, needed: set[str]) -> list[str]:
-    """Delete the oldest bundles beyond `keep`, never one of `needed` (running or previous). Returns the deleted."""
-    doomed = [version for version in stored(store, name)[: -keep or None] if version not in needed]
-    for version in doomed:
-        bundle = path_of(store, name, version)
-        bundle.unlink()
-        bundle.with_suffix(".tar.sha256").unlink(missing_ok=True)
-    return doomed
+def delete(store: Path, name: str, version: str) -> None:
+    """Delete a release's bundle and its checksum."""
+    bundle = path_of(store, name, version)
+    bundle.unlink(missing_ok=True)
+    bundle.with_suffix(".tar.sha256").unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -76,7 +76,7 @@ class Lease:
         :returns: the dead owner from whom it was taken over, if there was one.
         :raises LeaseHeld: the owner is alive as far as the clock tells.
         """
-        with locked(self._lock, LOCK_SECONDS, "a rollout in the middle of an act"):
+        with self._locked():
             before = self.holder()
             if before and not before.expired:
                 raise LeaseHeld(
@@ -94,9 +94,13 @@ class Lease:
 
         Keep what is done inside short.
         """
-        with locked(self._lock, LOCK_SECONDS, "a rollout in the middle of an act"):
+        with self._locked():
             self._require_mine()
             yield
+
+    def _locked(self) -> AbstractContextManager[int]:
+        holder = self.holder() or "a rollout"
+        return locked(self._lock, LOCK_SECONDS, f"{holder}, in the middle of an act")
 
     def renew(self, seconds: float) -> None:
         """Let the lease expire `seconds` from now."""

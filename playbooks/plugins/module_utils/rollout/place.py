@@ -52,7 +52,10 @@ class Place:
 
     def note(self, **changes: Any) -> dict[str, Any]:
         """Add to what is written about the rollout under way."""
-        rollout = (self.rollout or {}) | changes
+        return self.begin((self.rollout or {}) | changes)
+
+    def begin(self, rollout: dict[str, Any]) -> dict[str, Any]:
+        """Write down what is under way in place of what stood there."""
         write_json(self.root / "rollout.json", rollout)
         return rollout
 

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 from . import bundle
 from .files import write_atomically, write_json
 from .place import Place
+
+Act = Callable[[], AbstractContextManager[None]]
 
 
 def settle(place: Place, *, digest: str) -> None:
@@ -60,30 +64,60 @@ def remember(place: Place, rollout: dict[str, Any], outcome: str, reason: str = 
     return line
 
 
-def forget_old(place: Place, store: Path, keep: int) -> list[str]:
-    """Prune unpacked releases, bundles and shared static files by count; never the running or the previous release."""
-    current = place.current or {}
-    needed = {str(current.get("version")), str(current.get("previous"))}
-    name = place.service(str(current["version"])).name
-    unpacked = sorted(
-        path.name for path in (place.root / "releases").iterdir() if not path.name.startswith(".")
-    )
-    doomed = [version for version in unpacked[: -keep or None] if version not in needed]
-    for version in doomed:
-        shutil.rmtree(place.release(version))
-    kept = {
-        path.relative_to(place.release(version) / "static")
-        for version in unpacked
-        if version not in doomed
-        for path in (place.release(version) / "static").rglob("*")
-        if path.is_file()
+def forget_old(place: Place, act: Act, store: Path, name: str, keep: int) -> list[str]:
+    """Prune unpacked releases, bundles and shared static files. Returns the versions that are gone.
+
+    What is running, previous or under way stays, and beyond that the `keep` releases that served last and the
+    newest `keep` that never served: however many fail, they push out none that served.
+
+    :param act: entered for what another deployer could meet half-way; folders are emptied outside of it.
+    """
+    served = list(dict.fromkeys(line["to"] for line in place.history[::-1] if line["outcome"] == "done"))
+    releases, shared = place.root / "releases", place.root / "static"
+    unpacked = {path.name for path in releases.glob("[!.]*")}
+    doomed = _doomed(unpacked, served, keep, _needed(place))
+    with act():
+        for version in doomed:
+            place.release(version).rename(releases / f".{version}.pruned")
+        kept = {
+            path.relative_to(releases / version / "static")
+            for version in unpacked - doomed
+            for path in (releases / version / "static").rglob("*")
+        }
+        for path in shared.rglob("*"):
+            if path.is_file() and path.relative_to(shared) not in kept:
+                path.unlink()
+    for rest in releases.glob(".*"):
+        shutil.rmtree(rest)
+    if stored := set(bundle.stored(store, name)):
+        needed = {version for each in _environments(store, place) for version in _needed(each)}
+        for version in (unwanted := _doomed(stored, served, keep, needed)):
+            bundle.delete(store, name, version)
+        doomed |= unwanted
+    return sorted(doomed)
+
+
+def _needed(place: Place) -> set[str]:
+    current, rollout = place.current or {}, place.rollout or {}
+    return {
+        str(version) for version in (current.get("version"), current.get("previous"), rollout.get("version"))
     }
-    shared = place.root / "static"
-    for path in [
-        path for path in shared.rglob("*") if path.is_file() and path.relative_to(shared) not in kept
-    ]:
-        path.unlink()
-    return doomed + bundle.prune(store, name, keep, needed)
+
+
+def _doomed(versions: set[str], served: list[str], keep: int, needed: set[str]) -> set[str]:
+    lately = [version for version in served if version in versions][:keep]
+    never = sorted(versions.difference(served), reverse=True)[:keep]
+    return versions.difference(needed, lately, never)
+
+
+def _environments(store: Path, place: Place) -> list[Place]:
+    """Every environment of this machine that takes its releases from a store, this one from now on."""
+    file, mine = store / "environments", str(place.root.resolve())
+    known = file.read_text().splitlines() if file.exists() else []
+    if mine not in known:
+        with file.open("a") as environments:
+            environments.write(f"{mine}\n")
+    return [Place(Path(root)) for root in {*known, mine}]
 
 
 def keep_settings(place: Place, file: Path) -> None:
