@@ -63,3 +63,5 @@ def post_worker_init(worker: Any) -> None:
     # When the master is killed, the kernel tells its workers to stop: left alone, they would go on announcing
     # keep-alive until `graceful_timeout` and then drop every connection at once.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != worker.ppid:  # killed while this worker was booting: the kernel tells nobody any more
+        os.kill(worker.pid, signal.SIGTERM)

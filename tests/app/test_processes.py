@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.app.service import Service, wait_for
+from tests.rollout.processes import alive
 
 WEB = ("gunicorn", "--config", "gunicorn.conf.py", "marefia.wsgi")
 
@@ -23,11 +25,11 @@ WEB = ("gunicorn", "--config", "gunicorn.conf.py", "marefia.wsgi")
 class Web:
     """Gunicorn on a socket that is not its own, as a service manager hands it over."""
 
-    def __init__(self, service: Service, listener: socket.socket) -> None:
+    def __init__(self, service: Service, listener: socket.socket, before: str = "") -> None:
         self.port = listener.getsockname()[1]
         # LISTEN_PID has to be the pid of the process itself, which only that process knows.
         hand_over = (
-            f"import os; os.dup2({listener.fileno()}, 3)\n"
+            f"import os; os.dup2({listener.fileno()}, 3); {before}\n"
             f"os.execvpe('gunicorn', {WEB}, os.environ | {{'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}})"
         )
         self.process = service.start(sys.executable, "-c", hand_over, pass_fds=(listener.fileno(),))
@@ -66,6 +68,35 @@ def test_a_web_that_stops_answers_idle_connections_and_leaves_the_socket_to_the_
     Web(service, listener)
     assert json.loads(waiting.getresponse().read())["version"] == "20260101-abc"
     waiting.close()
+
+
+def test_workers_that_boot_while_their_master_is_killed_take_no_connection(
+    service: Service, listener: socket.socket
+) -> None:
+    """They would keep it for `graceful_timeout`, announce keep-alive all the time, and then drop it."""
+    web = Web(service, listener)
+    workers = wait_for(
+        lambda: (
+            len(found := re.findall(r"Booting worker with pid: (\d+)", service.log(web.process))) == 2
+            and found
+        )
+    )
+    web.process.kill()
+    web.process.wait()
+    waiting = http.client.HTTPConnection("127.0.0.1", web.port, timeout=40)
+    waiting.request("GET", "/version")
+    wait_for(lambda: not any(alive(int(pid)) for pid in workers))
+    assert not select.select([waiting.sock], [], [], 0)[0], "an orphan has answered or dropped it"
+    Web(service, listener)
+    assert waiting.getresponse().status == 200
+    waiting.close()
+
+
+def test_a_web_whose_log_has_no_reader_any_more_answers(service: Service, listener: socket.socket) -> None:
+    """As workers whose master was killed: the service manager closes the pipe before they have ended."""
+    deaf = "ends = os.pipe(); os.dup2(ends[1], 1); os.dup2(ends[1], 2); os.close(ends[0])"
+    web = Web(service, listener, before=deaf)
+    assert [web.get(path)[0] for path in ("/version", "/api/v1/listings", "/nothing")] == [200, 200, 404]
 
 
 def test_the_web_serves_hashed_files_for_good_and_plain_ones_for_a_minute(
