@@ -65,7 +65,8 @@ lock() {
     mkdir -p "$1"
     exec 9<"$1"
     if ! flock --nonblock 9; then
-        log "waiting: $(cat "$1/holder") holds $1"
+        # Who got it this very moment has not said yet who that is.
+        log "waiting: $(cat "$1/holder" 2>/dev/null || echo somebody) holds $1"
         flock 9
     fi
     echo "$2" >"$1/holder.new"

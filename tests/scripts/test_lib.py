@@ -1,5 +1,7 @@
 """What every script has from scripts/lib.sh."""
 
+import fcntl
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -67,6 +69,20 @@ def test_a_lock_lets_one_in_and_tells_the_others_who_that_is(tmp_path: Path) -> 
             assert second.stdout.readline() == "in\n"
             second.communicate("\n")
     assert (place / "holder").read_text() == "second\n"
+
+
+def test_who_has_a_lock_and_has_not_said_so_yet_is_somebody(tmp_path: Path) -> None:
+    holder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    take = ["bash", "-c", f". '{SCRIPTS}/lib.sh'; lock '{tmp_path}' second"]
+    with subprocess.Popen(
+        take, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as second:
+        assert second.stdout is not None
+        assert second.stdout.readline() == f"waiting: somebody holds {tmp_path}\n"
+        os.close(holder)
+        assert second.communicate() == ("", None)
+    assert second.returncode == 0
 
 
 def test_followed_output_is_shown_as_it_grows_and_the_status_is_the_commands(tmp_path: Path) -> None:
