@@ -14,13 +14,13 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
 
 ## For anyone
-up:  ## run the service on this machine, ready to click through (PORT=8000)
+up:  ## run the service here, ready to click through (PORT=8000)
 	@scripts/up
 down:  ## stop it and keep its data (PURGE=1: delete it)
 	@scripts/down
-test:  ## what needs no server, under 3 minutes (T=tests/app narrows it)
+test:  ## what needs no server, under 3 minutes (T=tests/app narrows)
 	@scripts/check test
-verify:  ## everything, with real parts (REQUIRE=all: none may be missing)
+verify:  ## everything, with real parts (REQUIRE=all: none missing)
 	@scripts/check verify
 
 ## For a change

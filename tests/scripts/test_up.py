@@ -389,7 +389,7 @@ def test_help_fits_on_one_screen_and_names_every_target() -> None:
     named = {match[1] for line in told if (match := re.match(r"  make (\w+) ", line))}
     assert named == targets
     assert 24 <= len(told) <= 40
-    assert max(map(len, told)) <= 100
+    assert max(map(len, told)) <= 80
     phony = re.search(r"(?m)^\.PHONY: (.*)$", (REPOSITORY / "Makefile").read_text())
     assert phony is not None
     assert set(phony[1].split()) == targets, "a file of that name would hide a target"
