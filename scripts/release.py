@@ -129,6 +129,9 @@ def main() -> int:
     except (RolloutError, OSError) as error:
         print(f"error: {line_of(error, options.store)}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; run the command again when you like", file=sys.stderr)
+        return 130
     return 0
 
 

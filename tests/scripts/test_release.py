@@ -118,6 +118,15 @@ def test_a_repository_without_a_commit_is_one_line(shop: Project) -> None:
     assert "is not a usable git checkout (fatal: " in release(shop, "version", status=1)
 
 
+def test_an_interruption_is_one_line(shop: Project, tmp_path: Path) -> None:
+    git = tmp_path / "bin/git"
+    git.parent.mkdir()
+    git.write_text("#!/bin/sh\nkill -INT $PPID\n")
+    git.chmod(0o755)
+    line = release(shop, "build", status=130, PATH=f"{git.parent}:{shop.environment['PATH']}")
+    assert line == "error: interrupted; run the command again when you like\n"
+
+
 def test_a_machine_without_git_is_told_to_install_it(shop: Project, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     line = release(shop, "version", status=1, PATH=str(tmp_path / "bin"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -14,6 +16,7 @@ short_description: One line a task, for people
 description:
   - Prints what a task does when it begins, and its result and seconds when it ended.
   - Tasks of Ansible's own that only steer (includes, facts) are left out unless C(-v) is given.
+  - Who interrupts a rollout is told what becomes of it.
 """
 
 STEERING = {
@@ -34,10 +37,15 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._began = 0.0
         self._waited = False
+        self._step = ""
+        self._lease_seconds: float | None = None
+        """While the lease is held: how long it outlives its owner."""
+        atexit.register(self._interrupted)
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         self._began = time.monotonic()
         self._waited = False
+        self._step = Path(task.get_path().rpartition(":")[0]).stem
 
     def v2_runner_retry(self, result: Any) -> None:
         if not self._waited:
@@ -45,6 +53,9 @@ class CallbackModule(CallbackBase):
             self._display.display(f"  waiting: {result._result.get('msg', '')}")
 
     def v2_runner_on_ok(self, result: Any) -> None:
+        if result._task.action == "rollout_lease":
+            told = result._result["invocation"]["module_args"]
+            self._lease_seconds = told["lease_seconds"] if told["state"] == "held" else None
         report = result._result.get("report")
         if report is not None:
             for line in report:
@@ -65,6 +76,15 @@ class CallbackModule(CallbackBase):
         self._display.error(
             f"{result._host.get_name()} cannot be reached: {result._result.get('msg', '')}", wrap_text=False
         )
+
+    def _interrupted(self) -> None:
+        """The last word when the run ends with the lease still held; a failing one gives it back."""
+        if self._lease_seconds is not None:
+            self._display.error(
+                f"interrupted in step {self._step}: what serves keeps serving, and the next rollout undoes what this one "
+                f"began, as soon as its lease has expired ({self._lease_seconds:.0f} s)",
+                wrap_text=False,
+            )
 
     @staticmethod
     def _rescued(task: Any) -> bool:
