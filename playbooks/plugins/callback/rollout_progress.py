@@ -81,8 +81,8 @@ class CallbackModule(CallbackBase):
         """The last word when the run ends with the lease still held; a failing one gives it back."""
         if self._lease_seconds is not None:
             self._display.error(
-                f"interrupted in step {self._step}: what serves keeps serving, and the next rollout undoes what this one "
-                f"began, as soon as its lease has expired ({self._lease_seconds:.0f} s)",
+                f"interrupted in step {self._step}: what serves keeps serving, and the next rollout undoes what "
+                f"this one began, as soon as its lease has expired ({self._lease_seconds:.0f} s)",
                 wrap_text=False,
             )
 
