@@ -47,6 +47,15 @@ def child_exit(server: Any, worker: Any) -> None:
     multiprocess.mark_process_dead(worker.pid)
 
 
+def post_fork(server: Any, worker: Any) -> None:
+    """End at once with the master while nothing is held yet.
+
+    The next master takes the scratch folder away, and a worker that fails to boot without a reader for its log
+    falls back into gunicorn's master loop, where it kills its siblings with all that they hold.
+    """
+    end_with_master(worker, signal.SIGKILL)
+
+
 def post_worker_init(worker: Any) -> None:
     """Get ready to count, and answer /readyz with 503 from the moment this worker is told to stop."""
     from marefia.ops import health, metrics
@@ -60,8 +69,12 @@ def post_worker_init(worker: Any) -> None:
             stop(number, frame)
 
     signal.signal(signal.SIGTERM, drain)
-    # When the master is killed, the kernel tells its workers to stop: left alone, they would go on announcing
-    # keep-alive until `graceful_timeout` and then drop every connection at once.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != worker.ppid:  # killed while this worker was booting: the kernel tells nobody any more
-        os.kill(worker.pid, signal.SIGTERM)
+    # Left alone, it would go on announcing keep-alive until `graceful_timeout` and then drop every connection.
+    end_with_master(worker, signal.SIGTERM)
+
+
+def end_with_master(worker: Any, number: signal.Signals) -> None:
+    """Have the kernel send this worker `number` when its master dies, however it dies."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != worker.ppid:  # it has died already
+        os.kill(worker.pid, number)
