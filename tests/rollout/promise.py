@@ -1,15 +1,15 @@
 """A service under load while things are done to it, and what each of them has to leave behind."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.rollout.changes import visible_text
 from tests.rollout.checkout import Change, Checkout, wait_until
 from tests.rollout.load import Load
-from tests.rollout.processes import Process, alive, held_ports
-from tests.rollout.report import Record
+from tests.rollout.processes import Process, alive, held_ports, tree
+from tests.rollout.report import Record, errors_said
 from tests.rollout.state import await_rest, damage, unfinished_tasks
 
 GIVEN = ("RUN_DIR", "READY_FILE", "LISTEN_PID", "LISTEN_FDS")
@@ -29,7 +29,7 @@ class Site:
         with self.load.window(what):
             yield
         lost = self.lost(what)
-        assert not lost, "\n".join(record.line() for record in lost)
+        assert not lost, self.explained(lost)
 
     @contextmanager
     def losing_at_most_what_is_held_by(self, what: str, victims: list[Process]) -> Iterator[None]:
@@ -40,12 +40,20 @@ class Site:
             while living := [process.pid for process in victims if alive(process.pid)]:
                 held |= held_ports(living)
         strays = [record for record in self.lost(what) if record.port not in held]
-        assert not strays, f"held were {sorted(held)}\n" + "\n".join(record.line() for record in strays)
+        assert not strays, f"held were {sorted(held)}\n{self.explained(strays)}"
         self.table.append(f"{what}: held {len(held)} connections, lost {len(self.lost(what))} requests")
 
     def lost(self, what: str) -> list[Record]:
         """What was lost so far in the windows of this name."""
         return [record for record in list(self.load.records) if record.window == what and record.lost]
+
+    def explained(self, lost: Sequence[Record]) -> str:
+        """A line for each lost request and, when the server answered one with 5xx, what its log says of that."""
+        lines = [record.line() for record in lost]
+        failed = [record.wall for record in lost if record.lost.startswith("status 5")]
+        if failed:
+            lines += ["the web's log:", *errors_said(self.checkout.root / "log", min(failed) - 1)]
+        return "\n".join(lines)
 
     def deploy(self, *changes: Change) -> str:
         """Commit changes and roll them out. Gives the version, which serves and says so."""
@@ -105,6 +113,14 @@ class Site:
         assert said, f"it was not said who deploys: {second.output}"
         assert first.status == 0, first.output
         assert checkout.version()["commit"] == commit
+
+    def kill_the_master(self) -> None:
+        """Kill the serving web's master under load, and wait until its workers have ended and others serve."""
+        master, *workers = tree(self.checkout.master().pid)
+        master.kill()
+        wait_until(lambda: not any(alive(worker.pid) for worker in workers), "the orphans to end", 40)
+        wait_until(lambda: len(self.checkout.running("web")) == 1, "the master to come back")
+        wait_until(lambda: len(self.checkout.web_workers()) == len(workers), "the slot to come back")
 
     def survive_a_broker_that_loses_everything(self, seconds: float = 90) -> None:
         """Lose every message of a while and the worker. Raises AssertionError when a task stays undone."""

@@ -1,10 +1,12 @@
 """What a load run saw: every request, the windows in which faults were made, and what was lost where."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 STEADY = "between the faults"
 
@@ -109,6 +111,31 @@ class Report:
 
     def __str__(self) -> str:
         return "\n".join([self.table(), *(record.line() for record in self.lost)])
+
+
+def errors_said(folder: Path, since: float, *, most: int = 10) -> list[str]:
+    """The first `most` errors in the web's logs since a wall time, each with the end of its traceback.
+
+    Last come errors that are no JSON, such as a process's last words: they bear no time, so any may be old.
+    """
+    found: list[tuple[str, str]] = []
+    earliest = datetime.fromtimestamp(since, UTC).isoformat()
+    for log in sorted(folder.glob("web-*.log")):
+        for line in log.read_text(errors="replace")[-1_000_000:].splitlines():
+            try:
+                said: dict[str, str] = dict(json.loads(line))
+            except (ValueError, TypeError):  # no JSON, or no object
+                found += [("~", f"{log.name}: {line[:200]}")] if "Error" in line else []
+                continue
+            at = str(said.get("timestamp", ""))
+            if said.get("level") not in ("error", "critical") or at < earliest:
+                continue
+            end = str(said.get("exception", "")).splitlines()[-12:]
+            told = {key: said[key] for key in ("event", "request", "reason", "request_id") if key in said}
+            found.append((at, "\n    ".join([f"{log.name} {at} {told}", *end])))
+    found.sort(key=lambda pair: pair[0])
+    more = [f"and {len(found) - most} more"] if len(found) > most else []
+    return [text for _, text in found[:most]] + more or ["nothing; what an orphan says is not kept"]
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -44,6 +44,12 @@ def lacks_drain(checkout: Path) -> None:
     replace(checkout / "app/gunicorn.conf.py", "graceful_timeout = 25", "graceful_timeout = 0")
 
 
+def lacks_death_signal(checkout: Path) -> None:
+    """Web workers that nobody tells of their master's death: gunicorn notices, and drops what it kept alive."""
+    told = "    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)\n"
+    replace(checkout / "app/gunicorn.conf.py", told, "")
+
+
 def lacks_proof(checkout: Path) -> None:
     """A rollout that switches without having asked the new release anything."""
     replace(checkout / "playbooks/deploy.yml", ", 'prove']", "]")
@@ -82,6 +88,13 @@ def test_without_a_drain_a_deploy_loses_requests(site: Site) -> None:
         site.checkout.commit(visible_text("after the drain is gone"))
         with pytest.raises(AssertionError, match=DROPPED), site.losing_nothing("no drain"):
             site.checkout.make("deploy")
+
+
+def test_without_the_death_signal_a_killed_master_loses_requests(site: Site) -> None:
+    with without(site, lacks_death_signal):
+        site.checkout.make("deploy")
+        with pytest.raises(AssertionError, match=DROPPED), site.losing_nothing("no death signal"):
+            site.kill_the_master()
 
 
 def test_without_a_proof_users_meet_the_broken_release(site: Site) -> None:
