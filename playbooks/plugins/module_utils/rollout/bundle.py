@@ -117,29 +117,14 @@ def install(release: Path, manifest: dict[str, Any]) -> None:
     uv = str(Path(sys.prefix) / "bin/uv")
     base = str(Path(sys.base_exec_prefix) / "bin" / f"python{python}")
     quiet = ["--quiet", "--offline", "--no-config"]
-    _run([uv, "venv", *quiet, "--relocatable", "--python", base, "venv"], cwd=release)
+    run([uv, "venv", *quiet, "--relocatable", "--python", base, "venv"], cwd=release)
     # Relative, for any character may be in the path of a release: uv takes a comma for the end of a folder.
-    _run(
-        [
-            uv,
-            "pip",
-            "install",
-            *quiet,
-            "--python",
-            "venv/bin/python",
-            "--no-index",
-            "--require-hashes",
-            "--compile-bytecode",
-            "--find-links",
-            "wheels",
-            "--requirement",
-            "requirements.txt",
-        ],
-        cwd=release,
-    )
+    options = ["--python", "venv/bin/python", "--no-index", "--require-hashes", "--compile-bytecode"]
+    files = ["--find-links", "wheels", "--requirement", "requirements.txt"]
+    run([uv, "pip", "install", *quiet, *options, *files], cwd=release)
 
 
-def _run(command: list[str], remedy: str = "", **options: Any) -> str:
+def run(command: list[str], remedy: str = "", **options: Any) -> str:
     """Run a command; its last line of complaint becomes the error."""
     done: subprocess.CompletedProcess[str] = subprocess.run(
         command, capture_output=True, text=True, check=False, **options
@@ -259,7 +244,7 @@ def collect_static(facts: service.Service, work: Path, told: dict[str, str]) -> 
     install(work, manifest)
     told = unserved(facts, told, work / "venv/bin", scratch) | {"STATIC_ROOT": str(work / "static")}
     remedy = f"mend the application or {BUILD_SETTINGS}, with which static files are collected"
-    _run(["/bin/sh", "-c", facts.static], remedy, cwd=work / "app", env=told)
+    run(["/bin/sh", "-c", facts.static], remedy, cwd=work / "app", env=told)
     shutil.rmtree(scratch)
     shutil.rmtree(work / "venv")
 

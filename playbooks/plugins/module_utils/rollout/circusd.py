@@ -24,7 +24,7 @@ from typing import Any
 from circus.client import CircusClient
 from circus.exc import CallError
 
-from . import launch  # noqa: F401  # so that Ansible sends it along
+from . import bundle, launch  # noqa: F401  # so that Ansible sends it along
 from .errors import RolloutError
 from .files import read_json, sha256, write_atomically, write_json
 from .place import SLOTS, Place
@@ -304,34 +304,13 @@ class Manager:
         done = self._manager / f".{sha256(lock)[:16]}"
         if not done.exists():
             shutil.rmtree(self._manager, ignore_errors=True)
-            base = str(
-                Path(sys.base_exec_prefix)
-                / "bin"
-                / f"python{sys.version_info.major}.{sys.version_info.minor}"
-            )
-            for command in (
-                ["venv", "--python", base, str(self._manager)],
-                [
-                    "pip",
-                    "install",
-                    "--python",
-                    str(self._manager / "bin/python"),
-                    "--require-hashes",
-                    "--requirement",
-                    str(lock),
-                ],
-            ):
-                done_now = subprocess.run(
-                    [str(Path(sys.prefix) / "bin/uv"), *command, "--quiet", "--no-config"],
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                if done_now.returncode:
-                    raise RolloutError(
-                        f"the service manager cannot be installed: {done_now.stderr.strip().splitlines()[-1:]}",
-                        "check the network and run the command again",
-                    )
+            uv, quiet = str(Path(sys.prefix) / "bin/uv"), ["--quiet", "--no-config"]
+            base = Path(sys.base_exec_prefix) / f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
+            python = ["--python", str(self._manager / "bin/python")]
+            locked = ["--require-hashes", "--requirement", str(lock)]
+            remedy = "check the network and run the command again"
+            bundle.run([uv, "venv", *quiet, "--python", str(base), str(self._manager)], remedy)
+            bundle.run([uv, "pip", "install", *quiet, *python, *locked], remedy)
             done.touch()
         source = pkgutil.get_data(__package__, "launch.py") or b""
         write_atomically(self._manager / "launch.py", source.decode())
