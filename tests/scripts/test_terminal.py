@@ -9,12 +9,18 @@ import pytest
 
 from tests.playbooks.untouched import PROCESSES, refusal
 from tests.rollout.changes import visible_text
-from tests.rollout.checkout import Checkout, wait_until
+from tests.rollout.checkout import Checkout, Run, wait_until
 from tests.rollout.conftest import checkout
 
 pytestmark = pytest.mark.verify
 
 __all__ = ["checkout"]
+
+
+def interrupt(run: Run) -> None:
+    """Ctrl-C: a terminal sends it to the whole group."""
+    os.killpg(run.process.pid, signal.SIGINT)
+    run.wait(60)
 
 
 def test_of_two_who_type_up_at_once_the_second_finds_nothing_to_do(checkout: Checkout) -> None:
@@ -30,48 +36,36 @@ def test_of_two_who_type_up_at_once_the_second_finds_nothing_to_do(checkout: Che
     assert len(checkout.history()) == 1
 
 
-@pytest.mark.parametrize("step", ["migrate", "switch"])
-def test_who_interrupts_a_rollout_is_told_what_becomes_of_it(checkout: Checkout, step: str) -> None:
+def test_who_interrupts_a_rollout_is_told_what_becomes_of_it(checkout: Checkout) -> None:
     served = checkout.version()
-    commit = checkout.commit(visible_text(f"interrupted at {step}"))
+    commit = checkout.commit(visible_text("after an interruption"))
     deploy = checkout.start("deploy")
-    checkout.await_step(step, deploy)
-    os.killpg(deploy.process.pid, signal.SIGINT)  # as a terminal does
-    deploy.wait(60)
+    checkout.await_step("switch", deploy)
+    interrupt(deploy)
     assert deploy.status not in (0, None)
     said = [line for line in deploy.output.splitlines() if not line.startswith("make: ")]
     assert said[-1] == (
-        f"[ERROR]: interrupted in step {step}: what serves keeps serving, and the next rollout undoes what this one "
-        "began, as soon as its lease has expired (5 s)"
+        "[ERROR]: interrupted in step switch: what serves keeps serving, and the next rollout undoes what "
+        "this one began, as soon as its lease has expired (5 s)"
     )
     assert checkout.version() == served
     after = checkout.make("deploy")
-    assert f"who died in step {step}" in after.output
+    assert "who died in step switch" in after.output
     assert checkout.version()["commit"] == commit
     assert [line["outcome"] for line in checkout.history()[-2:]] == ["killed", "done"]
     assert [len(checkout.running(process)) for process in PROCESSES] == [1, 1, 1]
 
 
-def test_an_interrupted_look_says_nothing_of_a_lease(checkout: Checkout) -> None:
-    look = checkout.start("deploy", ROLLOUT_WAIT_SECONDS="60")
-    checkout.await_step("preflight", look)
-    waiting = checkout.start("down")
-    wait_until(lambda: "waiting: " in waiting.output, "the second to wait", 60)
-    os.killpg(waiting.process.pid, signal.SIGINT)
-    waiting.wait(60)
-    assert "lease" not in waiting.output.rpartition("waiting: ")[2].partition("\n")[2]
-    look.wait(120)
-    assert look.status == 0, look.output
-
-
-@pytest.mark.parametrize("step", ["prove", "switch"])
-def test_down_during_a_rollout_waits_for_its_end_and_then_stops_all(checkout: Checkout, step: str) -> None:
-    checkout.make("up")
+def test_down_during_a_rollout_waits_for_its_end_and_then_stops_all(checkout: Checkout) -> None:
     rollouts = len(checkout.history())
-    deploy = checkout.start("deploy")
-    checkout.await_step(step, deploy)
+    deploy = checkout.start("deploy", ROLLOUT_WATCH_SECONDS="30")
+    checkout.await_step("prove", deploy)
     impatient = refusal(checkout.make("down", check=False, ROLLOUT_WAIT_SECONDS="0"))
     assert "a rollout is under way: " in impatient
+    regretted = checkout.start("down")
+    wait_until(lambda: "waiting: " in regretted.output, "it to wait", 60)
+    interrupt(regretted)
+    assert "its lease" not in regretted.output, "it had none"
     assert deploy.status is None, "the deploy ended before it was seen"
     down = checkout.make("down")
     assert "waiting: " in down.output
