@@ -79,6 +79,8 @@ def forget_old(place: Place, act: Act, store: Path, name: str, keep: int) -> lis
     with act():
         for version in doomed:
             place.release(version).rename(releases / f".{version}.pruned")
+        for cut_short in releases.glob(".*.partial"):  # unpacked by a deployer that was killed
+            cut_short.rename(cut_short.with_suffix(".pruned"))
         kept = {
             path.relative_to(releases / version / "static")
             for version in unpacked - doomed
@@ -87,7 +89,7 @@ def forget_old(place: Place, act: Act, store: Path, name: str, keep: int) -> lis
         for path in shared.rglob("*"):
             if path.is_file() and path.relative_to(shared) not in kept:
                 path.unlink()
-    for rest in releases.glob(".*"):
+    for rest in releases.glob(".*.pruned"):
         shutil.rmtree(rest)
     if stored := set(bundle.stored(store, name)):
         needed = {version for each in _environments(store, place) for version in _needed(each)}
