@@ -61,8 +61,9 @@ class Slot:
             check=True,
         )
         os.close(spare)
-        assert done.stderr == ""
-        said, _, rest = done.stdout.rpartition("}")
+        assert done.stdout + done.stderr == "", "the service manager has nothing to pass on"
+        log = (self.root / f"log/{process}-blue.log").read_text()
+        said, _, rest = log[log.index("{") :].rpartition("}")
         assert rest == "a complaint\n", "standard error goes into the process's own log"
         shown: dict[str, Any] = json.loads(said + "}")
         return shown
@@ -71,6 +72,7 @@ class Slot:
 @pytest.fixture
 def slot(tmp_path: Path) -> Iterator[Slot]:
     (tmp_path / "slots/blue").mkdir(parents=True)
+    (tmp_path / "log").mkdir()
     (tmp_path / "releases/1/app").mkdir(parents=True)
     (tmp_path / "slots/blue/env").write_text("KEY=a=b c\nEMPTY=\n")
     with (
@@ -117,3 +119,16 @@ def test_a_ready_file_of_another_time_is_gone_before_the_process_starts(slot: Sl
     stale.touch()
     slot.launch("worker")
     assert list(stale.parent.iterdir()) == []
+
+
+def test_a_log_is_added_to_and_one_that_has_grown_large_is_put_aside(slot: Slot) -> None:
+    log = slot.root / "log/worker-blue.log"
+    log.write_text("earlier\n")
+    slot.launch("worker")
+    assert log.read_text().startswith("earlier\n{")
+    for text in ("first", "second", "third", "fourth"):
+        log.write_text(text * launch.LOG_BYTES)
+        slot.launch("worker")
+        assert log.stat().st_size < launch.LOG_BYTES
+    kept = {path.name: path.open().read(3) for path in log.parent.iterdir() if path != log}
+    assert kept == {f"worker-blue.log.{number}": text for number, text in enumerate(("fou", "thi", "sec"), 1)}

@@ -123,8 +123,7 @@ def test_without_the_held_socket_a_deploy_loses_requests(site: Site) -> None:
 
 
 def test_without_the_death_signal_a_killed_master_loses_requests(site: Site) -> None:
-    """The last one, and nothing is deployed after it: circus keeps the descriptor of a log that orphans held."""
-    site.checkout.commit(lacks_death_signal)
-    site.checkout.make("deploy")
-    with pytest.raises(AssertionError, match=DROPPED), site.losing_nothing("no death signal"):
-        site.kill_the_master()
+    with without(site, lacks_death_signal):
+        site.checkout.make("deploy")
+        with pytest.raises(AssertionError, match=DROPPED), site.losing_nothing("no death signal"):
+            site.kill_the_master()

@@ -198,8 +198,7 @@ class Manager:
                 with self._act():
                     shutil.rmtree(self._run / name, ignore_errors=True)  # with the ready file of another time
             if not status:
-                log = OPTIONS | {"stdout_stream": self._log(name)}
-                self._change("add", name=name, cmd=self._command(slot, process), options=log)
+                self._change("add", name=name, cmd=self._command(slot, process), options=OPTIONS)
             self._change("start", name=name)
 
     def stop(self, slot: str) -> None:
@@ -323,24 +322,13 @@ class Manager:
             f"[socket:public]\nhost = 127.0.0.1\nport = {port}\nbacklog = 2048\n",
         ]
         for slot in SLOTS:
-            stream = "".join(
-                f"stdout_stream.{key} = {value}\n" for key, value in self._log(f"{WEB}-{slot}").items()
-            )
             options = "".join(f"{key} = {value}\n" for key, value in OPTIONS.items())
             parts += [
                 f"[socket:{slot}]\npath = {self.private(slot)}\numask = 63\n",
                 f"[watcher:{WEB}-{slot}]\ncmd = {self._command(slot, WEB)}\nuse_sockets = True\nautostart = False",
-                f"{options}{stream}",
+                options,
             ]
         return "\n".join(parts)
-
-    def _log(self, name: str) -> dict[str, Any]:
-        return {
-            "class": "FileStream",
-            "filename": str(self._place.root / "log" / f"{name}.log"),
-            "max_bytes": 10_000_000,
-            "backup_count": 3,
-        }
 
 
 def require_free(port: int) -> None:

@@ -4,6 +4,7 @@
 
 Sockets are handed over as systemd does (LISTEN_FDS, from descriptor 3 on), so that a service is started by the
 same command on either engine: the slot's private socket, and the public one unless the slot is only being proved.
+What it says goes into the slot's log without passing through the service manager, so it is kept whoever dies first.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ import json
 import os
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
+
+LOG_BYTES = 10_000_000
 
 
 def main() -> None:
     root, slot, process = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     public, private = (int(number) for number in sys.argv[4:6])
+    speak_into(root / "log" / f"{process}-{slot}.log")
     folder = root / "slots" / slot
     placed = json.loads((folder / "slot.json").read_text())
     lines = (folder / "env").read_text().splitlines()
@@ -26,7 +31,6 @@ def main() -> None:
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(parents=True)
     environment |= {"RUN_DIR": str(run), "READY_FILE": str(run / "ready")}
-    os.dup2(1, 2)  # one log per process
     if process == "web":
         hand_over([private] if placed["private_only"] else [public, private], environment)
     else:
@@ -34,6 +38,18 @@ def main() -> None:
     os.chdir(root / "releases" / placed["version"] / "app")
     argv = placed["processes"][process]
     os.execvpe(argv[0], argv, environment)  # noqa: S606  # its own words, no shell
+
+
+def speak_into(log: Path) -> None:
+    """Append standard output and error to a log; one that has grown large becomes LOG.1, that LOG.2, and so on."""
+    logs = [log, *(log.with_name(f"{log.name}.{number}") for number in (1, 2, 3))]
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        for newer, older in reversed(list(pairwise(logs))):
+            if newer.exists():
+                newer.replace(older)
+    number = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(number, 1)
+    os.dup2(number, 2)
 
 
 def hand_over(sockets: list[int], environment: dict[str, str]) -> None:
