@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,11 +38,20 @@ def ask(app: Path, told: dict[str, str], *arguments: str) -> dict[str, Any]:
     return answer
 
 
+def programs(facts: service.Service, work: Path) -> Path:
+    """The programs of the service's own lock: the environment of the tools has other packages."""
+    work.mkdir()
+    shutil.copy(CHECKOUT / facts.requirements, work / "requirements.txt")
+    bundle.download_wheels(CHECKOUT, facts, work / "wheels")
+    bundle.install(work, {"version": "of this checkout", "pythons": list(facts.pythons)})
+    return work / "venv/bin"
+
+
 def findings(place: Place, environment: str, scratch: Path) -> tuple[list[Any], str]:
     """What is wrong, and in words what was looked at."""
     facts = service.load(CHECKOUT / service.FILE)
     settings = read_env(CHECKOUT / f"infra/environments/{environment}.env")
-    told = bundle.unserved(facts, settings, Path(sys.prefix) / "bin", scratch)
+    told = bundle.unserved(facts, settings, programs(facts, scratch / "release"), scratch)
     app, running = CHECKOUT / facts.app, (place.current or {}).get("version")
     if not running:
         answer = ask(app, told, "problems")
