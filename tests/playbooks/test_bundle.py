@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -195,6 +197,17 @@ def test_an_absolute_name_is_refused(packed: Path, tmp_path: Path) -> None:
     seal(packed)
     assert "outside, which is not a plain file" in refusal(packed, tmp_path / "releases" / VERSION)
     assert not (tmp_path / "outside").exists()
+
+
+def test_static_files_that_cannot_be_collected_are_told_in_the_words_of_the_service_file(work: Path) -> None:
+    shutil.rmtree(work / "static")
+    facts = replace(SHOP, static="echo \"KeyError: 'TITLE'\" >&2; false")
+    with pytest.raises(RolloutError) as failed:
+        bundle.collect_static(facts, work, {})
+    assert str(failed.value) == (
+        "the service's `static` command: KeyError: 'TITLE'; "
+        "mend the application or infra/environments/dev.env, with which static files are collected"
+    )
 
 
 def test_what_is_no_tar_is_refused_in_one_line(packed: Path, tmp_path: Path) -> None:

@@ -124,15 +124,15 @@ def install(release: Path, manifest: dict[str, Any]) -> None:
     run([uv, "pip", "install", *quiet, *options, *files], cwd=release)
 
 
-def run(command: list[str], remedy: str = "", **options: Any) -> str:
-    """Run a command; its last line of complaint becomes the error."""
+def run(command: list[str], remedy: str = "", name: str = "", **options: Any) -> str:
+    """Run a command; its last line of complaint becomes the error, which calls it by its first words or `name`."""
     done: subprocess.CompletedProcess[str] = subprocess.run(
         command, capture_output=True, text=True, check=False, **options
     )
     if done.returncode:
         words = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()[-1]
         raise RolloutError(
-            f"{Path(command[0]).name} {command[1]}: {words}",
+            f"{name or f'{Path(command[0]).name} {command[1]}'}: {words}",
             remedy or "run it by hand to see more: " + " ".join(command),
         )
     return done.stdout
@@ -244,7 +244,7 @@ def collect_static(facts: service.Service, work: Path, told: dict[str, str]) -> 
     install(work, manifest)
     told = unserved(facts, told, work / "venv/bin", scratch) | {"STATIC_ROOT": str(work / "static")}
     remedy = f"mend the application or {BUILD_SETTINGS}, with which static files are collected"
-    run(["/bin/sh", "-c", facts.static], remedy, cwd=work / "app", env=told)
+    run(["/bin/sh", "-c", facts.static], remedy, "the service's `static` command", cwd=work / "app", env=told)
     shutil.rmtree(scratch)
     shutil.rmtree(work / "venv")
 
