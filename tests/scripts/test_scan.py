@@ -19,6 +19,8 @@ def scanned(project: Project) -> Project:
     project.write(
         {
             "requirements/dev.txt": GOOD,
+            "infra/service.yml": "requirements: locks/own.txt\n",
+            "locks/own.txt": GOOD,
             "bundles": "",
             "scripts/release.py": "import sys; sys.exit(open('bundles').read() or 0)\n",
         }
@@ -62,16 +64,33 @@ def test_a_reviewed_secret_that_moved_to_another_line_passes_and_the_baseline_st
     [
         ("c==3\n", "no hash: c==3"),
         ("c==3 \\\n    --no-binary c\n", "no hash: c==3"),
-        ("#    pip compile --index-url mirror\n", "address: #"),
+        ("#    pip compile --index-url https://mirror.test\n", "address: #"),
+        ("--find-links mirror --hash=sha256:0\n", "address: --find-links"),
         ("--extra-index-url mirror --hash=sha256:0\n", "address: --extra-index-url"),
         ("c @ https://mirror.test/c.whl --hash=sha256:0\n", "address: c @"),
     ],
 )
-def test_a_lock_without_a_hash_or_with_an_address_is_found(scanned: Project, lock: str, why: str) -> None:
-    scanned.write({"requirements/dev.txt": GOOD + lock})
+@pytest.mark.parametrize("file", ["requirements/dev.txt", "locks/own.txt"])
+def test_a_lock_without_a_hash_or_with_an_address_is_found(
+    scanned: Project, file: str, lock: str, why: str
+) -> None:
+    scanned.write({file: GOOD + lock})
     found = scanned.run("scripts/scan", status=1)
     assert why in found.stderr
     assert "scan found something: locks;" in found.stderr
+
+
+def test_a_comment_may_say_that_no_address_was_written(scanned: Project) -> None:
+    scanned.write({"locks/own.txt": f"#    uv pip compile --no-emit-index-url own.in\n{GOOD}"})
+    assert "locks: ok" in scanned.run("scripts/scan").stdout
+
+
+@pytest.mark.parametrize("gone", ["locks/own.txt", "infra/service.yml"])
+def test_a_lock_that_is_not_there_does_not_pass(scanned: Project, gone: str) -> None:
+    (scanned.path / gone).unlink()
+    found = scanned.run("scripts/scan", status=1)
+    assert gone in found.stderr
+    assert "locks: failed" in found.stderr
 
 
 def test_a_bundle_that_changed_is_found(scanned: Project) -> None:
