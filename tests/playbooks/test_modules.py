@@ -178,6 +178,29 @@ def test_a_rollback_from_nothing_names_what_lists_the_releases_and_is_in_the_his
     assert told.endswith(line)
 
 
+def test_a_rollback_to_what_never_served_here_names_the_deploy_and_is_in_the_history(
+    call: Call, tmp_path: Path
+) -> None:
+    line = f"{VERSION} never served here; `make deploy VERSION=...` rolls it out if `make releases` lists it"
+    rollback = needed("rollout_lease", tmp_path) | {"kind": "rollback"}
+    for number in (1, 2):
+        result = call("rollout_lease", **rollback)
+        assert (result["held"], result["number"], result["msg"]) == (False, number, line)
+        call("rollout_record", **needed("rollout_record", tmp_path) | {"number": number, "reason": line})
+        call("rollout_lease", state="free", number=number)
+    told = call("rollout_history")["report"]
+    assert len(told) == 2, "and having been refused is not having served"
+    assert told[-1].endswith(line)
+
+
+def test_a_rollback_goes_to_what_served_here_whatever_came_since(call: Call, tmp_path: Path) -> None:
+    recorded(call, tmp_path)
+    call("rollout_lease", state="free", number=1)
+    (tmp_path / "run/current.json").unlink()
+    taken = call("rollout_lease", **needed("rollout_lease", tmp_path) | {"kind": "rollback"})
+    assert (taken["number"], taken["version"]) == (2, VERSION)
+
+
 def test_a_rollout_that_could_not_be_written_down_is_left_to_the_next_one(call: Call, tmp_path: Path) -> None:
     call("rollout_lease", **needed("rollout_lease", tmp_path))
     call("rollout_lease", state="free", number=1, pending=True)

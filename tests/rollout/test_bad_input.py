@@ -150,11 +150,18 @@ def test_the_port_of_a_running_service_cannot_be_changed_under_it(site: Checkout
 
 
 def test_an_unknown_version_is_one_line_that_says_what_lists_the_others(site: Checkout) -> None:
-    for target in ("rollback", "deploy"):
-        with untouched(site):
-            line = refusal(site.make(target, "VERSION=20200101-000000-nonsense", check=False))
-        assert line.startswith(f"{target} failed in step preflight: there is no bundle ")
-        assert line.endswith("`make releases` lists what is kept; `make build` makes this commit's")
+    unknown = "20200101-000000-nonsense"
+    with untouched(site):
+        line = refusal(site.make("deploy", f"VERSION={unknown}", check=False))
+    assert line.startswith("deploy failed in step preflight: there is no bundle ")
+    assert line.endswith("`make releases` lists what is kept; `make build` makes this commit's")
+    with untouched(site):
+        line = refusal(site.make("rollback", f"VERSION={unknown}", check=False))
+    assert line == (
+        f"rollback failed in step lock: {unknown} never served here; "
+        "`make deploy VERSION=...` rolls it out if `make releases` lists it"
+    )
+    assert site.history()[-1]["reason"] in line
 
 
 def test_the_first_release_has_none_to_roll_back_to(site: Checkout) -> None:

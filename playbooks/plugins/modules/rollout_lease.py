@@ -31,7 +31,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-number: {description: The fencing number; also when there is nothing to roll back to, type: int, returned: when held}
+number: {description: The fencing number; also when a rollback has nowhere to go, type: int, returned: when held}
 version: {description: The release to come, type: str, returned: when held}
 killed: {description: The rollout that a dead owner left unfinished, type: dict, returned: when there was one}
 """
@@ -72,6 +72,23 @@ def hold(place: Place, parameters: dict[str, Any]) -> dict[str, Any]:
         lease.release()  # nothing was begun
         raise
     return {key: rollout[key] for key in ("number", "version", "killed")}
+
+
+def nowhere(place: Place, version: str) -> RolloutError | None:
+    """Why a rollback cannot go to a release, if so: none came before, or that one never served here."""
+    current = place.current or {}
+    served = {line["to"] for line in place.history if line["outcome"] == "done"}
+    if not version:
+        return RolloutError(
+            "no release ran here before this one",
+            "name one: make rollback VERSION=..., `make releases` lists them",
+        )
+    if version not in served | {current.get("version"), current.get("previous")}:
+        return RolloutError(
+            f"{version} never served here",
+            "`make deploy VERSION=...` rolls it out if `make releases` lists it",
+        )
+    return None
 
 
 def give_back(place: Place, pending: bool) -> None:
@@ -116,12 +133,8 @@ def main() -> None:
                 lease.release()
             module.exit_json(changed=True)
         result = hold(place, module.params)
-        if module.params["kind"] == "rollback" and not result["version"]:
-            nowhere = RolloutError(
-                "no release ran here before this one",
-                "name one: make rollback VERSION=..., `make releases` lists them",
-            )
-            module.fail_json(msg=str(nowhere), held=False, **result)
+        if module.params["kind"] == "rollback" and (why := nowhere(place, result["version"])):
+            module.fail_json(msg=str(why), held=False, **result)
         note = f"number {result['number']}"
         if result["killed"]:
             note += f", taken over from {result['killed']['owner']}, who died in step {result['killed'].get('step')}"
