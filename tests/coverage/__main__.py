@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,19 +16,12 @@ KINDS = {"tasks": ("task",), "handlers": ("handler",), "shell lines": ("shell",)
 def main(arguments: list[str]) -> int:
     """Print the report, write it as JSON beside the recordings; 0 when every line is executed or excepted."""
     parser = argparse.ArgumentParser(prog="python -m tests.coverage", description=__doc__)
-    parser.add_argument("--run", action="store_true", help="forget what was recorded; make test verify first")
     parser.add_argument("--root", type=Path, default=record.ROOT, help="the checkout to measure")
     parser.add_argument("--recordings", type=Path, default=record.RECORDINGS, help="what the tests recorded")
     parser.add_argument("--exceptions", type=Path, default=EXCEPTIONS, help="lines without a test, and why")
     options = parser.parse_args(arguments)
-    if options.run:
-        shutil.rmtree(options.recordings, ignore_errors=True)
-        subprocess.run(["make", "test", "verify"], cwd=options.root, check=False)
     if not any(options.recordings.glob("*-*")):
-        print(
-            "coverage: nothing was recorded; run `make test verify`, or this with --run",
-            file=sys.stderr,
-        )
+        print("coverage: nothing was recorded; run `make test verify`", file=sys.stderr)
         return 2
     measured = tasks.lines(options.root, options.recordings) + shell.lines(options.root, options.recordings)
     try:

@@ -59,16 +59,6 @@ def test_an_exception_without_a_reason_is_refused(tmp_path: Path, capsys: pytest
     assert "needs path, anchor and reason" in capsys.readouterr().err
 
 
-def test_run_forgets_what_was_recorded_before(tmp_path: Path) -> None:
-    recordings = tmp_path / "recordings"
-    recordings.mkdir()
-    (recordings / "shell-1.trace").touch()
-    (tmp_path / "Makefile").write_text("test verify:\n\t@touch $@.made\n")
-    assert report.main(["--run", "--root", str(tmp_path), "--recordings", str(recordings)]) == 2
-    assert (tmp_path / "test.made").exists()
-    assert (tmp_path / "verify.made").exists()
-
-
 def test_nothing_to_measure_is_not_a_hundred_percent(tmp_path: Path) -> None:
     assert verdict(tmp_path, []) == 1
 
