@@ -1,5 +1,6 @@
 """`make bench`: the service beside a bare view, and what a rollout costs; into docs/benchmarks.md."""
 
+import os
 import subprocess
 import tempfile
 from datetime import UTC, datetime
@@ -32,16 +33,26 @@ def compare_with_bare() -> Comparison:
                 return compare(Target(f"{real_url}{PATH}", real_pid), Target(f"{bare_url}{PATH}", bare_pid))
 
 
-def page(served: Comparison, costs: rollout.Costs) -> str:
-    """The document."""
+def load_average() -> float:
+    """Of the last minute: what else was going on here."""
+    return os.getloadavg()[0]
+
+
+def page(served: Comparison, costs: rollout.Costs, loads: tuple[float, float]) -> str:
+    """The document.
+
+    :param loads: the machine's load average before and after measuring.
+    """
     commit = subprocess.run(
         ["git", "rev-parse", "--short=12", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout.strip()
     kinds = list(costs.steps)
     rows = [
         f"| {step} | " + " | ".join(f"{costs.steps[kind][step]:.1f}" for kind in kinds) + " |"
-        for step in STEPS
+        for step in STEPS[:-1]
     ]
+    rest = [costs.commands[kind] - sum(costs.steps[kind][step] for step in STEPS[:-1]) for kind in kinds]
+    rows.append("| the rest | " + " | ".join(f"{seconds:.1f}" for seconds in rest) + " |")
     rows.append(
         "| **the whole command** | " + " | ".join(f"{costs.commands[kind]:.1f}" for kind in kinds) + " |"
     )
@@ -49,6 +60,7 @@ def page(served: Comparison, costs: rollout.Costs) -> str:
 # Benchmarks
 
 Written by `make bench`. {datetime.now(UTC):%Y-%m-%d}, commit {commit}, {machine()}.
+Load average of the machine: {loads[0]:.1f} at the start, {loads[1]:.1f} at the end.
 
 ## A request
 
@@ -65,6 +77,8 @@ connection. CPU is that of the whole gunicorn tree; means with their 95 % interv
 ## A rollout
 
 Seconds of each step as `history.jsonl` has them (medians where a kind was repeated), process engine.
+The rest is what the command takes besides: the build, starting Ansible, and record, which cannot time itself in the
+line that it writes.
 
 | step | {" | ".join(kinds)} |
 |---|{"---:|" * len(kinds)}
@@ -77,11 +91,13 @@ Seconds of each step as `history.jsonl` has them (medians where a kind was repea
 def main() -> None:
     """Measure both, with nothing else measuring on this machine, and write the page."""
     with machine_wide_lock():
+        before = load_average()
         served = compare_with_bare()
         costs = rollout.measure()
-    text = page(served, costs)
+        after = load_average()
+    text = page(served, costs, (before, after))
     PAGE.write_text(text)
-    print(text)
+    print(f"{text}\nwritten to {PAGE.relative_to(REPOSITORY)}")
 
 
 if __name__ == "__main__":
