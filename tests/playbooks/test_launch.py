@@ -130,5 +130,5 @@ def test_a_log_is_added_to_and_one_that_has_grown_large_is_put_aside(slot: Slot)
         log.write_text(text * launch.LOG_BYTES)
         slot.launch("worker")
         assert log.stat().st_size < launch.LOG_BYTES
-    kept = {path.name: path.open().read(3) for path in log.parent.iterdir() if path != log}
+    kept = {path.name: path.read_text()[:3] for path in log.parent.iterdir() if path != log}
     assert kept == {f"worker-blue.log.{number}": text for number, text in enumerate(("fou", "thi", "sec"), 1)}
