@@ -200,3 +200,11 @@ def test_status_says_that_processes_outlived_their_manager(place: Place, serving
     assert report(place)[0] == "1: its service manager died, 2 processes still serve; `make up` mends it"
     manager.end_orphans()
     assert report(place)[0] == "1 is stopped; `make up` starts it"
+
+
+def test_a_manager_whose_files_were_deleted_is_found_and_ended(place: Place, serving: ProcessEngine) -> None:
+    manager = Manager(place)
+    pids = [manager._pid, manager.pid("blue", "web"), manager.pid("blue", "worker")]
+    rmtree(place.root / "run")
+    manager.end_orphans()
+    assert not any(map(alive, pids))

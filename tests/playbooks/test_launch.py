@@ -72,7 +72,6 @@ class Slot:
 @pytest.fixture
 def slot(tmp_path: Path) -> Iterator[Slot]:
     (tmp_path / "slots/blue").mkdir(parents=True)
-    (tmp_path / "log").mkdir()
     (tmp_path / "releases/1/app").mkdir(parents=True)
     (tmp_path / "slots/blue/env").write_text("KEY=a=b c\nEMPTY=\n")
     with (
@@ -123,6 +122,7 @@ def test_a_ready_file_of_another_time_is_gone_before_the_process_starts(slot: Sl
 
 def test_a_log_is_added_to_and_one_that_has_grown_large_is_put_aside(slot: Slot) -> None:
     log = slot.root / "log/worker-blue.log"
+    log.parent.mkdir()
     log.write_text("earlier\n")
     slot.launch("worker")
     assert log.read_text().startswith("earlier\n{")

@@ -101,15 +101,18 @@ class Manager:
             )
 
     def orphans(self) -> list[int]:
-        """The service's processes that outlived a circusd which was killed: they still hold the port."""
+        """What outlived a killed circusd and still holds the port, or a circusd whose files were deleted."""
         if self.runs():
             return []
-        mark = f"\0RUN_DIR={self._run}/".encode()
+        service, manager = f"\0RUN_DIR={self._run}/".encode(), f"\0{self._run}/circus.ini".encode()
         found = []
-        for file in Path("/proc").glob("[0-9]*/environ"):
+        for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # another user's, or gone meanwhile
-                if mark in b"\0" + file.read_bytes():
-                    found.append(int(file.parent.name))
+                command = (process / "cmdline").read_bytes()
+                if service in b"\0" + (process / "environ").read_bytes() or (
+                    b"circusd" in command and manager in command
+                ):
+                    found.append(int(process.name))
         return found
 
     def end_orphans(self) -> None:

@@ -47,6 +47,7 @@ def speak_into(log: Path) -> None:
         for newer, older in reversed(list(pairwise(logs))):
             if newer.exists():
                 newer.replace(older)
+    log.parent.mkdir(exist_ok=True)
     number = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(number, 1)
     os.dup2(number, 2)

@@ -52,7 +52,7 @@ def get(address: Path | tuple[str, int], path: str, host: str, timeout: float = 
         body = response.read().decode(errors="replace")
         return Answer(response.status, body, time.monotonic() - begin)
     except (OSError, http.client.HTTPException) as error:
-        return Answer(0, f"no answer: {error}", time.monotonic() - begin)
+        return Answer(0, f"nothing ({error})", time.monotonic() - begin)
     finally:
         connection.close()
 
