@@ -18,6 +18,7 @@ class Item(models.Model):
     stock = models.IntegerField(default=0)
     seats = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=10, db_default="new")
+    kind = models.CharField(max_length=5, default="a", db_default="b")
     tags = models.ManyToManyField(Tag)
     main_tag = models.ForeignKey(Tag, models.CASCADE, null=True, related_name="+")
 
@@ -42,6 +43,7 @@ migrations.CreateModel("Item", [
     ("stock", models.IntegerField(default=0)),
     ("seats", models.PositiveIntegerField(default=0)),
     ("state", models.CharField(max_length=10, db_default="new")),
+    ("kind", models.CharField(max_length=5, default="a", db_default="b")),
     ("tags", models.ManyToManyField("APP.Tag")),
     ("main_tag", models.ForeignKey("APP.Tag", models.CASCADE, null=True, related_name="+")),
     ("legacy", models.CharField(max_length=10, null=True)),
@@ -326,9 +328,205 @@ REFUSED = [
         "migrations.RunSQL(\"DROP TABLE 'APP_special'\")",
         "it cannot be seen",
     ),
+    Case(
+        "hides_a_unique_index_in_its_name",
+        "migrations.RunSQL('CREATE UNIQUE INDEX \"APP on foo\" ON APP_item(title)')",
+        "it cannot be seen",
+    ),
+    Case(
+        "hides_a_unique_index_in_the_brackets_of_its_name",
+        "migrations.RunSQL('CREATE UNIQUE INDEX [APP on foo (] ON APP_item(title)')",
+        "it cannot be seen",
+    ),
+    Case(
+        "hides_a_trigger_in_its_name",
+        "migrations.RunSQL(['CREATE TRIGGER \"APP on foo\" BEFORE INSERT ON APP_tag'"
+        " ' BEGIN SELECT RAISE(ABORT, \"no\"); END'])",
+        "it cannot be seen",
+    ),
+    Case(
+        "adds_a_check_of_either_or",
+        'migrations.AddField("Item", "a", models.IntegerField(null=True)),'
+        'migrations.AddField("Item", "b", models.IntegerField(null=True)),'
+        'migrations.AddConstraint("Item", models.CheckConstraint('
+        'condition=models.Q(a__gt=0) ^ models.Q(b__gt=0), name="APP_c"))',
+        "may violate: constraint APP_c",
+    ),
+    Case(
+        "adds_a_check_that_wants_a_key",
+        'migrations.AddField("Item", "a", models.JSONField(null=True)),'
+        'migrations.AddConstraint("Item", models.CheckConstraint('
+        'condition=models.Q(a__has_key="x"), name="APP_c"))',
+        "may violate: constraint APP_c",
+    ),
+    Case(
+        "adds_a_check_that_wants_a_new_column_filled_in_other_words",
+        'migrations.AddField("Item", "a", models.IntegerField(null=True)),'
+        'migrations.AddConstraint("Item", models.CheckConstraint('
+        'condition=~models.Q(models.Q(a__isnull=True)), name="APP_c"))',
+        "may violate: constraint APP_c",
+    ),
+    *(
+        Case(
+            f"adds_not_null_with_a_database_default_that_is_null_{n}",
+            f'migrations.AddField("Item", "rating", {made})',
+            "rating is NOT NULL without a db_default",
+        )
+        for n, made in enumerate(
+            [
+                "models.IntegerField(db_default=models.functions.NullIf(models.Value(0), models.Value(0)))",
+                (
+                    "models.CharField(max_length=9, db_default=models.functions.Lower("
+                    "models.Value(None, models.CharField())))"
+                ),
+                (
+                    'models.CharField(max_length=9, db_default=models.functions.Lower(models.Value("x"),'
+                    " template=\"NULLIF(%(expressions)s, 'x')\"))"
+                ),
+            ]
+        )
+    ),
+    *(
+        Case(
+            f"adds_not_null_by_sql_with_a_default_that_is_none_{n}",
+            f"migrations.RunSQL('ALTER TABLE APP_item ADD COLUMN rating int {made}')",
+            "rating is NOT NULL without a db_default",
+        )
+        for n, made in enumerate(
+            [
+                "NOT NULL DEFAULT NULL",
+                "NOT NULL DEFAULT (NULL)",
+                "DEFAULT (nullif(1, 1)) NOT NULL",
+                'CONSTRAINT "default" NOT NULL',
+                "DEFAULT 0 DEFAULT NULL NOT NULL",
+                "NOT NULL REFERENCES APP_tag(id) ON DELETE SET DEFAULT",
+                "NOT NULL GENERATED ALWAYS AS (nullif(stock, 1)) VIRTUAL",
+            ]
+        )
+    ),
+    Case(
+        "adds_a_reference_by_sql_with_one_default_for_all",
+        "migrations.RunSQL('ALTER TABLE APP_item ADD COLUMN x bigint DEFAULT 999999 REFERENCES APP_tag(id)')",
+        "may violate: x bigint",
+    ),
+    Case(
+        "adds_a_reference_by_sql_with_zero_for_all",
+        "migrations.RunSQL('ALTER TABLE APP_item ADD x bigint NOT NULL DEFAULT 0 REFERENCES APP_tag(id)')",
+        "may violate: x bigint",
+    ),
+    Case(
+        "adds_an_index_that_may_fail",
+        'migrations.AddIndex("Item", models.Index(models.Func("note", models.Value("$.a"),'
+        ' function="JSON_EXTRACT"), name="APP_i"))',
+        "it cannot be seen",
+    ),
+    Case(
+        "adds_an_index_that_may_fail_in_disguise",
+        'migrations.AddIndex("Item", models.Index(models.functions.Lower("note", function="JSON"), name="APP_i"))',
+        "it cannot be seen",
+    ),
+    Case(
+        "adds_an_index_whose_condition_may_fail",
+        'migrations.AddIndex("Item", models.Index(fields=["title"], name="APP_i", condition=models.Q('
+        'stock__lt=models.functions.Length(models.Func("note", function="JSON")))))',
+        "it cannot be seen",
+    ),
+    Case(
+        "adds_an_index_by_sql_that_may_fail",
+        "migrations.RunSQL('CREATE INDEX APP_i ON APP_item (json_extract(note, \"$.a\"))')",
+        "it cannot be seen",
+    ),
+    Case(
+        "adds_an_index_by_sql_that_may_fail_without_a_function",
+        "migrations.RunSQL(\"CREATE INDEX APP_i ON APP_item (note ->> '$.a')\")",
+        "it cannot be seen",
+    ),
+    Case(
+        "adds_a_generated_column_that_may_fail",
+        'migrations.AddField("Item", "a", models.GeneratedField(expression=models.Func("note",'
+        ' models.Value("$.a"), function="JSON_EXTRACT"), output_field=models.TextField(), db_persist=True))',
+        "it cannot be seen",
+    ),
+    Case(
+        "has_an_apply_of_its_own",  # the operations end, and the rest of the class follows
+        """]
+    def apply(self, state, editor, collect_sql=False):
+        editor.execute("ALTER TABLE APP_item DROP COLUMN note")
+        return super().apply(state, editor, collect_sql)
+    initial = [""",
+        "it cannot be seen that the running release can live with: an apply",
+    ),
+    Case(
+        "renames_a_model_that_a_many_to_many_field_points_at",
+        'migrations.AlterModelTable("Tag", "APP_tag"), migrations.RenameModel("Tag", "Label")',
+        "by a through model",
+    ),
+    Case(
+        "gives_null_as_a_default_to_a_column_no_longer_written",
+        'migrations.SeparateDatabaseAndState(state_operations=[migrations.AddField("Item", "strict",'
+        ' models.CharField(max_length=10, db_default="x"))]), migrations.AlterField("Item", "strict",'
+        " models.CharField(max_length=10, db_default=models.Value(None)))",
+        "strict is NOT NULL without a db_default",
+    ),
 ]
 
 ACCEPTED = [
+    Case(
+        "renames_a_model_that_a_through_model_points_at_with_its_old_column",
+        "migrations.SeparateDatabaseAndState(state_operations=[migrations.CreateModel('ItemTag', ["
+        ' ("id", models.BigAutoField(primary_key=True)), ("item", models.ForeignKey("APP.Item", models.CASCADE)),'
+        ' ("tag", models.ForeignKey("APP.Tag", models.CASCADE, db_column="tag_id"))],'
+        ' options={"db_table": "APP_item_tags", "unique_together": {("item", "tag")}}),'
+        ' migrations.AlterField("Item", "tags", models.ManyToManyField("APP.Tag", through="APP.ItemTag"))]),'
+        'migrations.AlterModelTable("Tag", "APP_tag"), migrations.RenameModel("Tag", "Label")',
+    ),
+    Case(
+        "drops_the_database_default_of_a_column_that_django_sends",
+        'migrations.AlterField("Item", "kind", models.CharField(max_length=5, default="a"))',
+    ),
+    Case(
+        "renames_a_constraint",
+        'migrations.RemoveConstraint("Special", "APP_paid"), migrations.AddConstraint("Special",'
+        ' models.CheckConstraint(condition=models.Q(discount__gte=0), name="APP_fair",'
+        ' violation_error_message="no"))',
+    ),
+    Case(
+        "checks_a_new_column_if_it_is_filled",
+        'migrations.AddField("Item", "rating", models.CharField(max_length=9, null=True)),'
+        'migrations.AddConstraint("Item", models.CheckConstraint(name="APP_c",'
+        ' condition=models.Q(rating__isnull=True) | models.Q(rating__gt="")))',
+    ),
+    Case(
+        "adds_not_null_with_a_database_default_that_is_computed",
+        'migrations.AddField("Item", "made", models.DateTimeField(db_default=models.functions.Now())),'
+        'migrations.AddField("Item", "mark", models.CharField(max_length=9, db_default=models.functions.Concat('
+        'models.Value("a"), models.functions.Upper(models.Value("b")))))',
+    ),
+    Case(
+        "adds_an_index_on_lower_case_where_it_matters",
+        'migrations.AddIndex("Item", models.Index(models.functions.Lower("title").desc(), "stock",'
+        ' condition=models.Q(stock__gt=0, note__isnull=False), name="APP_i"))',
+    ),
+    Case(
+        "adds_a_generated_column_of_text",
+        'migrations.AddField("Item", "a", models.GeneratedField(expression=models.functions.Concat("title",'
+        ' models.Value("/"), models.functions.Coalesce("note", models.Value("?"))),'
+        " output_field=models.TextField(), db_persist=True))",
+    ),
+    Case(
+        "adds_a_reference_by_sql",
+        "migrations.RunSQL('ALTER TABLE APP_item ADD COLUMN x bigint REFERENCES APP_tag(id)')",
+    ),
+    Case(
+        "adds_not_null_by_sql_with_a_default",
+        "migrations.RunSQL('ALTER TABLE APP_item ADD COLUMN x int NOT NULL DEFAULT -1;'"
+        " \"ALTER TABLE APP_item ADD COLUMN y text DEFAULT 'a' NOT NULL\")",
+    ),
+    Case(
+        "adds_an_index_by_sql_where_it_matters",
+        'migrations.RunSQL(\'CREATE INDEX "APP_i" ON "APP_item" (lower("title"), stock DESC)\''
+        " ' WHERE (stock > 0 AND note IS NOT NULL)')",
+    ),
     Case("adds_a_nullable_column", 'migrations.AddField("Item", "rating", models.IntegerField(null=True))'),
     Case(
         "adds_not_null_with_a_database_default",
@@ -464,7 +662,7 @@ SQL_REFUSED = [
     ("ALTER TABLE APP_item MODIFY title varchar(20) NOT NULL", "APP_item.title"),
     ("ALTER TABLE APP_item CHANGE COLUMN title name varchar(50)", "APP_item.title"),
     ("ALTER TABLE APP_item MODIFY strict varchar(20) NOT NULL", "strict is NOT NULL"),
-    ("ALTER TABLE APP_item ALTER code SET NOT NULL", "code set not null"),
+    ("ALTER TABLE APP_item ALTER code SET NOT NULL", "may write NULL to APP_item.code"),
     ("ALTER TABLE APP_item ALTER legacy SET NOT NULL", "legacy is NOT NULL"),
     ("ALTER TABLE APP_item ALTER state DROP DEFAULT", "state is NOT NULL"),
     ("ALTER TABLE APP_item ALTER strict DROP DEFAULT", "strict is NOT NULL"),
@@ -493,6 +691,18 @@ SQL_REFUSED = [
     ("DELETE FROM [sqlite_schema] WHERE name = 'APP_item'", "it cannot be seen"),
     ('INSERT INTO "main"."sqlite_master" VALUES (1)', "it cannot be seen"),
     ("WITH x AS (SELECT 1) DELETE FROM sqlite_master", "it cannot be seen"),
+    ('CREATE UNIQUE INDEX "on" ON APP_item (title)', "may violate: create unique index"),
+    ('ALTER TABLE APP_item RENAME "key" TO x, RENAME "note" TO "key"', "APP_item.note"),
+    ("ALTER TABLE APP_item ADD INDEX i ((CAST(note AS json)))", "it cannot be seen"),
+    ("CREATE INDEX i ON APP_item USING gin ((note::jsonb))", "it cannot be seen"),
+    ("ALTER TABLE APP_item ADD x int GENERATED ALWAYS AS (1 / stock) STORED", "it cannot be seen"),
+    ("ALTER TABLE APP_item ALTER strict SET DEFAULT NULL", "strict is NOT NULL"),
+    ("ALTER TABLE APP_item ADD x int NOT NULL DEFAULT 0 + NULL", "x is NOT NULL"),
+    ("ALTER TABLE APP_item ADD x int CONSTRAINT `auto_increment` NOT NULL", "x is NOT NULL"),
+    ("ALTER TABLE APP_item DROP COLUMN [a b]", "it cannot be seen"),
+    (r"SELECT 'x\'; DROP TABLE APP_item; --'", "it cannot be seen"),
+    ("SELECT 1 /*! ; DROP TABLE APP_item */", "it cannot be seen"),
+    ("CREATE OR REPLACE TABLE APP_item (id int)", "it cannot be seen"),
 ]
 SQL_ACCEPTED = [
     "",
@@ -513,4 +723,9 @@ SQL_ACCEPTED = [
     "ALTER TABLE APP_item ALTER note DROP DEFAULT",
     "ALTER TABLE APP_item DROP CONSTRAINT c, VALIDATE CONSTRAINT d, RENAME CONSTRAINT e TO f, ADD INDEX (a)",
     "DROP INDEX CONCURRENTLY i",
+    "ALTER TABLE APP_item ADD x int GENERATED BY DEFAULT AS IDENTITY NOT NULL, ADD y int NOT NULL AUTO_INCREMENT",
+    "ALTER TABLE APP_item ADD x timestamp DEFAULT CURRENT_TIMESTAMP(6) NOT NULL, ADD y date NOT NULL DEFAULT now()",
+    "ALTER TABLE APP_item ADD x jsonb DEFAULT '{}'::jsonb NOT NULL, ADD y int DEFAULT NULL REFERENCES APP_tag (id)",
+    "ALTER TABLE APP_item ALTER kind DROP DEFAULT, ADD INDEX i (title(20)), ADD FULLTEXT KEY (note)",
+    "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON ONLY APP_item USING gin (tags) INCLUDE (title)",
 ]
