@@ -163,7 +163,76 @@ def test_a_squash_of_what_the_older_release_knows_is_no_hindrance_and_of_more_is
     assert not any(squash.judge("judge", "--rollback", "--needs", new.needs()).values())
     refused = squash.judge("judge", "--rollback", "--needs", running.root / "needs.json")["refused"]
     assert "a squash of known ones" in refused[0]["line"]
-    assert not squash.judge("judge", "--needs", new.needs())["pending"]
+    answer = squash.judge("judge", "--needs", new.needs())
+    assert (answer["pending"], answer["refused"]) == ([["stays", "0001_squashed"]], []), "migrate records it"
+
+
+def test_a_squash_is_recorded_so_that_a_later_release_can_forget_what_it_replaces(running: Project) -> None:
+    first = next_release(running, ROOM, INDEX)
+    models = f"{ROOM}    class Meta: indexes = [models.Index(fields=['name'], name='by_name')]\n"
+    first.app("stays", models)
+    first.migrate()
+    replaced = [("stays", "0001_initial"), ("stays", "0002_next")]
+    squash, third = next_release(first, models), next_release(first, models)
+    squash.migration("stays", "0001_squashed", CREATE_ROOM + INDEX, replaces=replaced)
+    third.migration("stays", "0001_squashed", CREATE_ROOM + INDEX)
+    for _, name in replaced:
+        (third.root / f"stays/migrations/{name}.py").unlink()
+
+    hasty = third.judge("judge", "--needs", first.needs())
+    assert hasty["pending"] == [["stays", "0001_squashed"]], "it would create what is there"
+    answer = squash.judge("judge", "--needs", first.needs())
+    assert (answer["pending"], answer["refused"], answer["unknown"]) == ([["stays", "0001_squashed"]], [], [])
+    squash.migrate()
+    assert squash.judge("judge", "--needs", first.needs())["pending"] == []
+    answer = third.judge("judge", "--needs", squash.needs())
+    assert (answer["pending"], answer["refused"], answer["model_changes"]) == ([], [], [])
+    assert answer["unknown"] == ["stays.0001_initial", "stays.0002_next"]
+    third.migrate()
+
+    for newer, older, past in (
+        (squash, first, []),
+        (third, squash, []),
+        (third, first, [["stays", "0001_squashed"]]),
+    ):
+        back = newer.judge("judge", "--rollback", "--needs", older.needs())
+        assert (back["past"], back["refused"]) == (past, [])
+        assert older.judge("judge", "--needs", newer.needs())["pending"] == []
+
+
+def test_a_column_is_tightened_in_two_releases_and_in_none_less(running: Project) -> None:
+    models, field = ROOM.replace("null=True", ""), "models.TextField()"
+    real = f'migrations.AlterField("Room", "note", {field})'
+    fill = "migrations.RunSQL(\"UPDATE stays_room SET note = '' WHERE note IS NULL\")"
+    nullable = real.replace("TextField()", "TextField(null=True)")
+    hasty = next_release(running, models, real)
+    first = next_release(running, models, f"migrations.SeparateDatabaseAndState(state_operations=[{real}])")
+    back = f"migrations.SeparateDatabaseAndState(state_operations=[{nullable}])"
+    second = next_release(first, models, fill, f"{back}, {real}")
+
+    line = hasty.judge("judge", "--needs", running.root / "needs.json")["refused"][0]["line"]
+    assert line == (
+        "stays.0002_next: Alter field note on Room: the running release may write NULL to stays_room.note, which would "
+        "become NOT NULL. Way out: a release whose code always writes a value comes first (null=False with "
+        "state_operations only), then tighten it (null=True with state_operations only, and the real null=False)."
+    )
+    answer = first.judge("judge", "--needs", running.root / "needs.json")
+    assert not answer["refused"] + answer["model_changes"]
+    first.migrate()
+    create = (
+        "import django; django.setup(); from stays.models import Room; Room.objects.create(name='x', note={})"
+    )
+    assert running.run("-c", create.format(None)).returncode == 0, "it stays nullable meanwhile"
+    assert second.judge("judge", "--needs", running.root / "needs.json")["refused"], "a skipped release"
+    answer = second.judge("judge", "--needs", first.needs())
+    assert not answer["refused"] + answer["model_changes"]
+    second.migrate()
+    assert first.run("-c", create.format("''")).returncode == 0
+    assert "NOT NULL constraint" in running.run("-c", create.format(None)).stderr, "it is tight now"
+    assert first.judge("judge", "--needs", second.needs())["unknown"] == [
+        "stays.0003_next",
+        "stays.0004_next",
+    ]
 
 
 def test_applied_migrations_that_a_release_does_not_know_are_named(running: Project) -> None:
@@ -263,9 +332,15 @@ def test_needs_are_the_tables_that_django_manages_and_nothing_else(tmp_path: Pat
     }
     assert "auth_user" not in needs["tables"], "it was swapped out"
     assert needs["tables"]["people_pet"]["id"]["db_default"], "the database numbers the rows"
-    assert needs["tables"]["people_pet"]["group"] == {"null": False, "type": "AutoField", "db_default": False}
+    assert not needs["tables"]["people_pet"]["id"]["sent"]
+    assert needs["tables"]["people_pet"]["group"] == {
+        "null": False,
+        "type": "AutoField",
+        "db_default": False,
+        "sent": True,
+    }
     assert needs["rules"]["people_pet"] == {
-        "foreign key (group) to auth_group": {"kind": "references", "columns": ["group"]}
+        "foreign key (group) to auth_group": {"kind": "references", "columns": ["group"], "name": ""}
     }
     assert [name for app, name in needs["migrations"] if app == "people"] == ["0001_gone", "0002_squash"]
 
