@@ -286,6 +286,26 @@ def test_a_release_that_cannot_be_written_down_as_the_one_that_serves_is_undone(
     assert up.history()[-1]["outcome"] == "failed"
 
 
+def test_a_lease_that_cannot_be_given_back_is_told_and_holds_nobody_up(up: Checkout) -> None:
+    head = up.head
+
+    def full(checkout: Path) -> None:
+        (path,) = checkout.glob("playbooks/**/rollout_lease.py")
+        forget = "        place.forget_rollout()"
+        replace(path, forget, "        raise OSError(28, 'No space left on device', 'there')")
+
+    commit = up.commit(full)
+    line = refusal(up.make("deploy", check=False))
+    up.go_to(head)
+    assert line.startswith(
+        "deploy failed in step record: the lease could not be given back: No space left on device (there); "
+    )
+    assert up.version()["commit"] == commit
+    up.make("deploy")
+    assert up.version()["commit"] == head
+    assert (up.read("lease"), up.read("rollout")) == ({}, {})
+
+
 def test_what_serves_without_being_written_down_is_not_taken_for_idle(up: Checkout) -> None:
     current = up.root / "current.json"
     with untouched(up):

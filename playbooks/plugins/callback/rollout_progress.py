@@ -77,8 +77,11 @@ class CallbackModule(CallbackBase):
             f"{result._host.get_name()} cannot be reached: {result._result.get('msg', '')}", wrap_text=False
         )
 
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        self._lease_seconds = None  # it came to its end, and has said what could not be given back
+
     def _interrupted(self) -> None:
-        """The last word when the run ends with the lease still held; a failing one gives it back."""
+        """The last word when the run is cut short with the lease still held."""
         if self._lease_seconds is not None:
             self._display.error(
                 f"interrupted in step {self._step}: what serves keeps serving, and the next rollout undoes what "
