@@ -135,7 +135,7 @@ def errors_said(folder: Path, since: float, *, most: int = 10) -> list[str]:
             found.append((at, "\n    ".join([f"{log.name} {at} {told}", *end])))
     found.sort(key=lambda pair: pair[0])
     more = [f"and {len(found) - most} more"] if len(found) > most else []
-    return [text for _, text in found[:most]] + more or ["nothing; what an orphan says is not kept"]
+    return [text for _, text in found[:most]] + more or ["nothing"]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
