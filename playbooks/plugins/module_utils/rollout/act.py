@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .errors import RolloutError, line_of
+from .errors import RolloutError, StaleLease, line_of
 from .lease import Lease
 from .place import Place
 
@@ -38,8 +38,16 @@ def run(arguments: dict[str, Any], work: Work) -> None:
                 with lease.act():
                     place.note(step=parameters["step"], steps={parameters["step"]: time.time()} | steps)
             result = work(place, lease, parameters)
-    except RolloutError as error:
-        module.fail_json(msg=str(error), stale=type(error).__name__ == "StaleLease")
-    except OSError as error:
-        module.fail_json(msg=line_of(error, place.root))
+    except (RolloutError, OSError) as error:
+        stale = taken_over(lease)
+        module.fail_json(msg=stale or line_of(error, place.root), stale=bool(stale))
     module.exit_json(**({"changed": True} | result))
+
+
+def taken_over(lease: Lease) -> str:
+    """Who has the lease now that it is not ours any more, or "": what else went wrong may be that one's doing."""
+    try:
+        with lease.act():
+            return ""
+    except (RolloutError, OSError) as error:
+        return str(error) if isinstance(error, StaleLease) else ""

@@ -39,9 +39,10 @@ class ProcessEngine:
                     f"the service runs on port {self._manager.port}, not {port}",
                     "run `make down` first to change the port",
                 )
-            if unknown := self._manager.public() - {self._place.serving}:
+            public = self._manager.public()
+            if public and self._place.serving not in public:
                 raise RolloutError(
-                    f"slot {unknown.pop()} serves, but {self._place.root}/current.json names "
+                    f"slot {public.pop()} serves, but {self._place.root}/current.json names "
                     f"{self._place.serving or 'nothing'}",
                     "`make down` and `make up` begin anew with the same data",
                 )
