@@ -86,6 +86,7 @@ class Checkout:
         }
         if not self.path.exists():
             self._git("clone", "--quiet", str(REPOSITORY), str(self.path), folder=self.folder)
+        self.cloned = self.head
 
     @property
     def url(self) -> str:

@@ -195,7 +195,7 @@ def write_down(site: Site, page: Path) -> None:
     assert mark, f"{page} has no mark for the figures"
     figures = "\n".join(
         [
-            f"Commit {site.checkout.head[:12]}, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
+            f"Commit {site.checkout.cloned[:12]}, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
             "",
             site.load.report.table(),
             "",
