@@ -97,6 +97,13 @@ def test_nobody_learns_from_a_reset_whether_an_address_is_known(client: Client) 
     assert mail.outbox == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/api/docs", "/admin/login/", "/readyz", "/version", "/api/v1/listings"]
+)
+def test_what_answers_get_answers_head(client: Client, path: str) -> None:
+    assert client.head(path).status_code == client.get(path).status_code == 200
+
+
 def test_places_are_browsed_by_page_and_by_town(client: Client) -> None:
     host = make.user(Role.HOST)
     for number in range(14):

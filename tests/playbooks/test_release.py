@@ -90,3 +90,31 @@ def test_the_last_line_of_a_failed_check_is_the_reason(tmp_path: Path) -> None:
         RolloutError, match=r"^the check of 1 failed: DATABASE_URL is missing in dev; mend the settings"
     ):
         release.check(place, "1", {"ENVIRONMENT": "dev"})
+
+
+def test_an_unpacked_release_that_was_changed_is_not_rolled_out_again(tmp_path: Path) -> None:
+    place, store = Place(tmp_path), tmp_path / "store"
+    folder = place.release(CLEAN)
+    (folder / "app").mkdir(parents=True)
+    page = folder / "app/page.html"
+    page.write_text("as built")
+    files = {"app/page.html": sha256(page), "wheels/installed.whl": "0"}
+    (folder / "manifest.json").write_text(json.dumps({"files": files}))
+    (folder / "app/celerybeat-schedule").write_text("made by a process of its own")
+    assert release.unpack(place, store, "shop", CLEAN) is False, "no bundle is needed"
+    page.write_text("by hand")
+    with pytest.raises(RolloutError, match=rf"{page} is not what was built; .*rm -r {folder}"):
+        release.unpack(place, store, "shop", CLEAN)
+    page.unlink()
+    with pytest.raises(RolloutError, match="is not what was built"):
+        release.unpack(place, store, "shop", CLEAN)
+
+
+def test_a_bundle_that_changed_is_told_also_where_its_release_is_unpacked(tmp_path: Path) -> None:
+    path = bundle.path_of(tmp_path / "store", "shop", CLEAN)
+    path.parent.mkdir()
+    path.write_bytes(b"changed")
+    path.with_suffix(".tar.sha256").write_text("0")
+    Place(tmp_path).release(CLEAN).mkdir(parents=True)
+    with pytest.raises(RolloutError, match="is corrupt"):
+        release.unpack(Place(tmp_path), path.parent, "shop", CLEAN)

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
 
-@require_GET
+@require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """`GET /api/docs`."""
     return render(request, "api/docs.html", _content())

@@ -8,7 +8,7 @@ from django.core.paginator import Paginator
 from django.db.models import Avg, Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from marefia.accounts.models import User
 from marefia.stays import bookings, reviews
@@ -22,7 +22,7 @@ def user_of(request: HttpRequest) -> User:
     return request.user
 
 
-@require_GET
+@require_safe
 def browse(request: HttpRequest) -> HttpResponse:
     """`GET /?place=&page=`: the places, twelve a page."""
     form = SearchForm(request.GET)
@@ -65,7 +65,7 @@ def _book(request: HttpRequest, found: Listing, form: BookingForm) -> bool:
 
 
 @login_required
-@require_GET
+@require_safe
 def my_bookings(request: HttpRequest) -> HttpResponse:
     """Show one's own bookings, newest first."""
     own = Booking.objects.filter(guest=user_of(request)).select_related("listing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_retry(self, result: Any) -> None:
         if not self._waited:
             self._waited = True
-            self._display.display(f"  waiting: {result._result.get('msg', '')}")
+            self._say(f"  waiting: {result._result.get('msg', '')}")
 
     def v2_runner_on_ok(self, result: Any) -> None:
         if result._task.action == "rollout_lease":
@@ -59,7 +60,7 @@ class CallbackModule(CallbackBase):
         report = result._result.get("report")
         if report is not None:
             for line in report:
-                self._display.display(line)
+                self._say(line)
         elif result._task.action not in STEERING or self._display.verbosity:
             self._line(result, result._result.get("msg", ""))
 
@@ -70,7 +71,7 @@ class CallbackModule(CallbackBase):
         else:
             self._display.error(message, wrap_text=False)
         if self._display.verbosity:
-            self._display.display(str(result._result.get("exception", "")))
+            self._say(str(result._result.get("exception", "")))
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         self._display.error(
@@ -89,6 +90,10 @@ class CallbackModule(CallbackBase):
                 wrap_text=False,
             )
 
+    def _say(self, line: str) -> None:
+        with suppress(BrokenPipeError):  # whoever read it has seen enough
+            self._display.display(line)
+
     @staticmethod
     def _rescued(task: Any) -> bool:
         """Whether a block around the task takes care of its failure."""
@@ -101,4 +106,4 @@ class CallbackModule(CallbackBase):
         name = result._task.get_name().removeprefix("rollout : ")
         where = "" if host == "localhost" else f"{host}: "
         seconds = time.monotonic() - self._began
-        self._display.display(f"  {where}{name:<{WIDTH}} {seconds:5.1f} s  {words}")
+        self._say(f"  {where}{name:<{WIDTH}} {seconds:5.1f} s  {words}")

@@ -95,6 +95,17 @@ def unpack(bundle: Path, into: Path) -> dict[str, Any]:
     return manifest
 
 
+def compare(release: Path) -> None:
+    """Compare an unpacked release's files with its manifest. What its processes have added does not count."""
+    for name, digest in read_json(release / MANIFEST)["files"].items():
+        path = release / name
+        if not name.startswith("wheels/") and not (path.is_file() and sha256(path) == digest):
+            raise RolloutError(
+                f"{path} is not what was built",
+                f"unless it serves, rm -r {release}: then it is unpacked anew; else deploy another release first",
+            )
+
+
 def _extract(tar: tarfile.TarFile, into: Path) -> None:
     """Plain files below `into` only (Python 3.11.2 has no extraction filters yet)."""
     for entry in tar:

@@ -279,8 +279,9 @@ class Manager:
             answer: dict[str, Any] = client.send_message(command, **properties)
         except CallError as error:
             raise NoAnswer(
-                f"the service manager (process {self._pid}) does not answer {command}: {error}",
-                f"look at {self._place.root}/log/circus.log",
+                f"the service manager (process {self._pid}) does not answer {command}: {str(error).rstrip('.')}; "
+                "what serves goes on",
+                f"kill -CONT {self._pid} if it was stopped; at worst kill -9 {self._pid}, then `make up`",
             ) from error
         finally:
             client.stop()

@@ -47,12 +47,13 @@ def settings_file(place: Place, version: str, given: Path, kind: str) -> Path:
 
 
 def unpack(place: Place, store: Path, name: str, version: str) -> bool:
-    """Have the release unpacked here. Returns whether that had to be done."""
-    into = place.release(version)
+    """Have the release unpacked here, as it was built. Returns whether it had to be unpacked."""
+    into, source = place.release(version), bundle.path_of(store, name, version)
+    if source.exists() or not into.exists():
+        bundle.verify(source)
     if into.exists():
+        bundle.compare(into)
         return False
-    source = bundle.path_of(store, name, version)
-    bundle.verify(source)
     into.parent.mkdir(parents=True, exist_ok=True)
     needed = source.stat().st_size * UNPACKED_TIMES_BUNDLE + SPARE_BYTES
     free = shutil.disk_usage(into.parent).free

@@ -61,7 +61,8 @@ def _running(place: Place, manager: Manager) -> list[str]:
             for name in (place.service(place.slot(slot)["version"]).processes if slot in public else ())
             if name not in active
         ]
-    return [*lines, f"  before it: {current.get('previous') or 'nothing'}"]
+    before = [f"  before it: {current.get('previous') or 'nothing'}"] if current.get("slot") in public else []
+    return lines + before
 
 
 def smoke(place: Place, version: str = "") -> list[str]:
