@@ -42,6 +42,7 @@ import os, threading
 sockets = range(3, 3 + int(os.environ["LISTEN_FDS"]))
 [threading.Thread(target=serve, args=(number,)).start() for number in sockets]
 """
+# The worker only has to be there until it is stopped: nothing waits for the end of its sleep.
 FACTS: dict[str, Any] = {
     "name": "shop", "port": 1, "app": "src", "requirements": "r", "pythons": ["3"], "settings_module": "s",
     "processes": {"web": {"command": f"{sys.executable} web.py"}, "worker": {"command": "sleep 600"}},
