@@ -50,7 +50,7 @@ def command_line(process: int) -> str:
     """The words of a process's command; empty when it is gone."""
     try:
         return (Path("/proc") / str(process) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # before the file was opened, or after
         return ""
 
 
@@ -83,24 +83,24 @@ def waiting_at(project: Project, stage: str, ref: str = "main") -> Iterator[Push
     try:
         yield pushed
     finally:
-        if pushed.process.poll() is None:
-            release(project)
-            pushed.process.wait(timeout=30)
+        wait_until(lambda: pushed.process.poll() is not None or opened(project))
+        pushed.process.wait(timeout=30)
+
+
+def opened(project: Project) -> bool:
+    """Let the stage that waits go on; False when none waits at this moment."""
+    try:
+        os.close(os.open(project.state / "pipe", os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return False
+    return True
 
 
 def release(project: Project) -> None:
     """Let the stage that waits go on; AssertionError when none comes to wait."""
-
-    def opened() -> bool:
-        try:
-            os.close(os.open(project.state / "pipe", os.O_WRONLY | os.O_NONBLOCK))
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            return False
-        return True
-
-    wait_until(opened)
+    wait_until(lambda: opened(project))
 
 
 def ran(project: Project, text: str) -> list[str]:
