@@ -56,7 +56,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result: Any) -> None:
         if result._task.action == "rollout_lease":
             told = result._result["invocation"]["module_args"]
-            self._lease_seconds = told["lease_seconds"] if told["state"] == "held" else None
+            self._lease_seconds = None if told["state"] == "free" else told["lease_seconds"]
         report = result._result.get("report")
         if report is not None:
             for line in report:

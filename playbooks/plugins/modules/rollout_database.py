@@ -16,21 +16,19 @@ options:
   step: {description: The step that this belongs to, type: str}
   state: {description: What to do, choices: [judged, migrated], required: true}
   environment: {description: dev, staging or production, type: str, required: true}
-  settings: {description: The settings file that the release is to serve with, type: path, required: true}
   demo: {description: Load demo data into an environment that never served, type: bool, default: false}
   seconds: {description: The longest that a migration may take, type: float, default: 600}
 author: [The maintainers (@maintainers)]
 """
 
 EXAMPLES = r"""
-- rollout_database: {state: judged, root: /srv/shop, number: 7, environment: dev, settings: dev.env}
+- rollout_database: {state: judged, root: /srv/shop, number: 7, environment: dev}
 """
 
 RETURN = r"""
 pending: {description: The migrations that are to be applied, type: list, returned: when judged}
 """
 
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.rollout import act, database
@@ -69,7 +67,7 @@ def migrate(place: Place, lease: Lease, told: dict[str, str], demo: bool, second
 
 
 def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, Any]:
-    told = place.settings(Path(parameters["settings"])) | {"ENVIRONMENT": parameters["environment"]}
+    told = place.told() | {"ENVIRONMENT": parameters["environment"]}
     if parameters["state"] == "judged":
         return judge(place, lease, told)
     return migrate(place, lease, told, parameters["demo"], parameters["seconds"])
@@ -80,7 +78,6 @@ def main() -> None:
         {
             "state": {"choices": ["judged", "migrated"], "required": True},
             "environment": {"type": "str", "required": True},
-            "settings": {"type": "path", "required": True},
             "demo": {"type": "bool", "default": False},
             "seconds": {"type": "float", "default": 600.0},
         },

@@ -102,8 +102,7 @@ def compare(release: Path) -> None:
         if not name.startswith("wheels/") and not (path.is_file() and sha256(path) == digest):
             raise RolloutError(
                 f"{path} is not what was built",
-                f"unless it serves, rm -r {release}: then it is unpacked anew, and a rollback to it takes today's "
-                "settings, for its own are in there; else deploy another release first",
+                f"unless it serves, rm -r {release}: then it is unpacked anew; else deploy another release first",
             )
 
 

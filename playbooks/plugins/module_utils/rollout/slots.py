@@ -1,18 +1,17 @@
-"""The process engine: a release's processes in one of two slots under circus, on this machine."""
+"""A release's processes in one of two slots on this host, under circus or systemd."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from . import probe
-from .circusd import Manager, require_free
 from .errors import RolloutError, counted
 from .files import env_text, write_atomically, write_json
 from .lease import Lease
+from .manager import Manager
 from .place import SLOTS, Place
 from .service import WEB, Service
 
@@ -21,58 +20,48 @@ SLOWEST_SECONDS = 5.0
 PROBE_EVERY_SECONDS = 0.1
 
 
-class ProcessEngine:
+class Slots:
     """One act of a rollout at a time; what it needs to know stands in the environment's folder."""
 
-    def __init__(self, place: Place, lease: Lease, ready_seconds: float) -> None:
+    def __init__(self, place: Place, lease: Lease, manager: Manager, ready_seconds: float) -> None:
         self._place = place
         self._act = lease.act
-        self._manager = Manager(place, lease.act)
+        self._manager = manager
         self._ready_seconds = ready_seconds
 
     def possible(self, port: int) -> str:
-        """Preflight: the port is ours or free, the sockets' paths are short enough."""
-        self._manager.require_short_paths()
-        if self._manager.runs():
-            if self._manager.port != port:
-                raise RolloutError(
-                    f"the service runs on port {self._manager.port}, not {port}",
-                    "run `make down` first to change the port",
-                )
-            public = self._manager.public()
-            if public and self._place.serving not in public:
-                raise RolloutError(
-                    f"slot {public.pop()} serves, but {self._place.root}/current.json names "
-                    f"{self._place.serving or 'nothing'}",
-                    "`make down` and `make up` begin anew with the same data",
-                )
-            return "the service manager runs"
-        if left := self._manager.orphans():
-            return f"{counted(len(left), 'process', 'processes')} of a service manager that died will be replaced"
-        require_free(port)
-        return f"port {port} is free"
+        """Preflight: the service manager can carry the service, and runs what is written down."""
+        found = self._manager.possible(port)
+        public = self._manager.public() if self._manager.runs() else set()
+        if public and self._place.serving not in public:
+            raise RolloutError(
+                f"slot {public.pop()} serves, but {self._place.root}/current.json names "
+                f"{self._place.serving or 'nothing'}",
+                "`make down` and `make up` begin anew with the same data",
+            )
+        return found
 
-    def prove(self, port: int, lock: Path, settings: dict[str, str], digest: str, environment: str) -> str:
+    def prove(self, port: int, environment: str) -> str:
         """Boot the new release in the idle slot, on its private socket only, and ask it everything."""
         rollout, slot = self._rollout(), self._place.idle
         service = self._place.service(rollout["version"])
-        self._manager.install(lock)
+        self._manager.prepare()
         with self._act():
             self._manager.start(port)
         self._manager.stop(slot)
-        self._put(slot, rollout["version"], settings, digest, environment, private_only=True)
+        self._put(slot, rollout["version"], environment, private_only=True)
         self._manager.begin(slot, [WEB])
         self._await_ready(slot, service, WEB)
         answer = self._ask_everything(slot, service, rollout["version"])
         self._manager.stop(slot)
         return answer
 
-    def switch(self, settings: dict[str, str], digest: str, environment: str) -> str:
+    def switch(self, environment: str) -> str:
         """Start the new slot on the public socket, then drain the old one."""
         rollout, new, old = self._rollout(), self._place.idle, self._place.serving
         service = self._place.service(rollout["version"])
         self._share_static(rollout["version"])
-        self._put(new, rollout["version"], settings, digest, environment, private_only=False)
+        self._put(new, rollout["version"], environment, private_only=False)
         for process in _web_first(service):
             self._manager.begin(new, [process])
         for process in _web_first(service):
@@ -81,7 +70,7 @@ class ProcessEngine:
             self._manager.stop(old)
         return f"{new} serves" + (f", {old} is drained" if old else "")
 
-    def verify(self, port: int, seconds: float) -> str:
+    def verify(self, seconds: float) -> str:
         """Watch the running version: every answer right and quick, no process restarted."""
         rollout, slot = self._rollout(), self._place.idle
         service = self._place.service(rollout["version"])
@@ -89,12 +78,12 @@ class ProcessEngine:
         self._ask_everything(slot, service, rollout["version"])
         slowest, asked, end = 0.0, 0, time.monotonic() + seconds
         while time.monotonic() < end:
-            answer = probe.get(("127.0.0.1", port), service.health.ready, service.health.host)
+            answer = probe.get(self._manager.address, service.health.ready, service.health.host)
             slowest, asked = max(slowest, answer.seconds), asked + 1
             if answer.status != 200 or answer.seconds > SLOWEST_SECONDS:
                 raise RolloutError(
                     f"{service.health.ready} answered {answer} after {answer.seconds:.1f} s while watched",
-                    f"look at {self._place.root}/log",
+                    f"look at {self._manager.log(WEB, slot)}",
                 )
             time.sleep(PROBE_EVERY_SECONDS)
         for process, pid in self._pids(slot, service).items():
@@ -137,28 +126,18 @@ class ProcessEngine:
             raise RolloutError("no rollout is under way here", "run `make deploy`")
         return rollout
 
-    def _put(
-        self,
-        slot: str,
-        version: str,
-        settings: dict[str, str],
-        digest: str,
-        environment: str,
-        *,
-        private_only: bool,
-    ) -> None:
+    def _put(self, slot: str, version: str, environment: str, *, private_only: bool) -> None:
         """Write what an idle slot is to run."""
         service, folder = self._place.service(version), self._place.root / "slots" / slot
         with self._act():
             folder.mkdir(parents=True, exist_ok=True)
             (self._place.root / "data").mkdir(exist_ok=True)
-            told = self._place.environment(version, settings, environment)
+            told = self._place.environment(version, self._place.told(), environment)
             write_atomically(folder / "env", env_text(told), 0o600)
             write_json(
                 folder / "slot.json",
                 {
                     "version": version,
-                    "settings": digest,
                     "private_only": private_only,
                     "processes": {name: service.argv(name) for name in service.processes},
                 },
@@ -182,7 +161,7 @@ class ProcessEngine:
             if answer.status != 200:
                 raise RolloutError(
                     f"{path} of {version} answered {answer}",
-                    f"look at {self._place.root}/log/{WEB}-{slot}.log",
+                    f"look at {self._manager.log(WEB, slot)}",
                 )
         if health.version and (running := probe.version(private, health.version, health.host)) != version:
             raise RolloutError(
@@ -204,7 +183,7 @@ class ProcessEngine:
             if time.monotonic() > end:
                 raise RolloutError(
                     f"{process} in slot {slot} was not ready in {self._ready_seconds:.0f} s: {answer}",
-                    f"look at {self._place.root}/log/{process}-{slot}.log",
+                    f"look at {self._manager.log(process, slot)}",
                 )
             time.sleep(PROBE_EVERY_SECONDS)
 
@@ -219,7 +198,7 @@ class ProcessEngine:
 
             return web
         if service.processes[process].ready_file:
-            file = self._place.root / "run" / f"{process}-{slot}" / "ready"
+            file = self._manager.scratch(process, slot) / "ready"
             return lambda: "" if file.exists() else f"{file} is not there"
         since, first = time.monotonic(), self._manager.pid(slot, process)
         return lambda: (
@@ -230,18 +209,14 @@ class ProcessEngine:
 
     def _dead(self, slot: str, process: str, pids: list[int]) -> RolloutError:
         """Say which processes it was one after the other (0 for none), and the last words."""
-        log = self._place.root / "log" / f"{process}-{slot}.log"
         since = min((self._place.rollout or {}).get("steps", {}).values(), default=0.0)
-        spoke = (
-            log.exists() and log.stat().st_mtime >= since
-        )  # what it said in another rollout explains nothing
-        words = log.read_text(errors="replace").strip().splitlines()[-1:] if spoke else []
+        words = self._manager.last_words(process, slot, since)
         one_by_one = ", then ".join(f"process {pid}" if pid else "none" for pid in pids)
-        again = " that circus started" if pids[-1] else ""
+        again = f" that {self._manager.name} started" if pids[-1] else ""
         return RolloutError(
             f"{process} in slot {slot} dies: {one_by_one}{again}; "
-            f"{'it said: ' + words[0][:300] if words else 'it said nothing'}",
-            f"look at {log}",
+            f"{'it said: ' + words[:300] if words else 'it said nothing'}",
+            f"look at {self._manager.log(process, slot)}",
         )
 
 

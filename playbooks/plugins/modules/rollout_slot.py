@@ -1,13 +1,14 @@
 #!/usr/bin/python
-"""Ansible module: a slot of the process engine."""
+"""Ansible module: a slot of a host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: process_slot
-short_description: Prove, switch, watch or undo a release under circus on this machine
+module: rollout_slot
+short_description: Prove, switch, watch or undo a release on a host
 description:
-  - Circus owns the listening socket; the slots blue and green come and go behind it, so no connection is refused.
+  - Circus or systemd owns the listening socket; the slots blue and green come and go behind it, so no connection is
+    refused.
 options:
   root: {description: The environment's folder, type: path, required: true}
   number: {description: The fencing number of the lease, type: int, required: true}
@@ -20,18 +21,18 @@ options:
         V(undone) when the slot serves that served before; V(ended) when nothing runs.
     choices: [possible, proved, serving, verified, undone, ended]
     required: true
-  port: {description: The service's port on 127.0.0.1, type: int, required: true}
-  manager: {description: The hashed requirements of the service manager, type: path, required: true}
+  engine: {description: What runs the slots, choices: [process, systemd], required: true}
+  name: {description: The service's name, type: str, required: true}
+  port: {description: The service's port, type: int, required: true}
+  manager: {description: The hashed requirements of the process engine's service manager, type: path}
   environment: {description: dev, staging or production, type: str, required: true}
-  settings: {description: The settings file that the release is to serve with, type: path}
-  digest: {description: What identifies its settings, type: str}
   ready_seconds: {description: The longest that a process may take to be ready, type: float, default: 60}
   watch_seconds: {description: How long the running version is watched, type: float, default: 3}
 author: [The maintainers (@maintainers)]
 """
 
 EXAMPLES = r"""
-- process_slot: {state: undone, root: /srv/shop, number: 7, port: 8000, manager: process.txt, environment: dev}
+- rollout_slot: {state: undone, engine: systemd, root: /srv/shop, number: 7, name: shop, port: 8000, environment: dev}
 """
 
 RETURN = r"""
@@ -43,8 +44,9 @@ from typing import Any
 
 from ansible.module_utils.rollout import act, record
 from ansible.module_utils.rollout.lease import Lease
+from ansible.module_utils.rollout.manager import manager_of
 from ansible.module_utils.rollout.place import Place
-from ansible.module_utils.rollout.process import ProcessEngine
+from ansible.module_utils.rollout.slots import Slots
 
 
 def finish_killed(place: Place, lease: Lease) -> None:
@@ -67,22 +69,23 @@ def finish_killed(place: Place, lease: Lease) -> None:
 
 
 def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, Any]:
-    engine = ProcessEngine(place, lease, parameters["ready_seconds"])
-    state, port, environment = parameters["state"], parameters["port"], parameters["environment"]
+    lock = Path(parameters["manager"]) if parameters["manager"] else None
+    manager = manager_of(parameters["engine"], place, parameters["name"], lease.act, lock)
+    slots = Slots(place, lease, manager, parameters["ready_seconds"])
+    state, environment = parameters["state"], parameters["environment"]
     if state == "possible":
-        return {"changed": False, "msg": engine.possible(port)}
+        return {"changed": False, "msg": slots.possible(parameters["port"])}
     if state == "ended":
-        return {"msg": engine.end()}
+        return {"msg": slots.end()}
     if state == "verified":
-        return {"changed": False, "msg": engine.verify(port, parameters["watch_seconds"])}
+        return {"changed": False, "msg": slots.verify(parameters["watch_seconds"])}
     if state == "undone":
-        words = engine.undo()
+        words = slots.undo()
         finish_killed(place, lease)
         return {"msg": words}
-    settings, digest = place.settings(Path(parameters["settings"])), parameters["digest"]
     if state == "proved":
-        return {"msg": engine.prove(port, Path(parameters["manager"]), settings, digest, environment)}
-    return {"msg": engine.switch(settings, digest, environment)}
+        return {"msg": slots.prove(parameters["port"], environment)}
+    return {"msg": slots.switch(environment)}
 
 
 def main() -> None:
@@ -92,11 +95,11 @@ def main() -> None:
                 "choices": ["possible", "proved", "serving", "verified", "undone", "ended"],
                 "required": True,
             },
+            "engine": {"choices": ["process", "systemd"], "required": True},
+            "name": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
-            "manager": {"type": "path", "required": True},
+            "manager": {"type": "path"},
             "environment": {"type": "str", "required": True},
-            "settings": {"type": "path"},
-            "digest": {"type": "str"},
             "ready_seconds": {"type": "float", "default": 60.0},
             "watch_seconds": {"type": "float", "default": 3.0},
         },
