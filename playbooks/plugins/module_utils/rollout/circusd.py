@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -348,12 +347,11 @@ class Manager:
         done = self._manager / f".{sha256(lock)[:16]}"
         if not done.exists():
             shutil.rmtree(self._manager, ignore_errors=True)
-            uv, quiet = str(Path(sys.prefix) / "bin/uv"), ["--quiet", "--no-config"]
-            base = Path(sys.base_exec_prefix) / f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
+            uv, quiet = bundle.uv(), ["--quiet", "--no-config"]
             python = ["--python", str(self._manager / "bin/python")]
             locked = ["--require-hashes", "--requirement", str(lock)]
             remedy = "check the network and run the command again"
-            bundle.run([uv, "venv", *quiet, "--python", str(base), str(self._manager)], remedy)
+            bundle.run([uv, "venv", *quiet, "--python", bundle.base_python(), str(self._manager)], remedy)
             bundle.run([uv, "pip", "install", *quiet, *python, *locked], remedy)
             done.touch()
         source = pkgutil.get_data(__package__, "launch.py") or b""
