@@ -13,6 +13,7 @@ import importlib
 import os
 import random
 import re
+import ssl
 import sys
 import tempfile
 import threading
@@ -93,6 +94,8 @@ class Load:
     records: list[Record] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     expired: int = 0
+    authority: Path | None = None
+    """Whose certificates an https:// URL has to show."""
     report: Report = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +103,7 @@ class Load:
         if address.hostname is None or address.port is None:
             raise ValueError(f"{self.url} names no host and port")
         self._host, self._port = address.hostname, address.port
+        self._tls = ssl.create_default_context(cafile=self.authority) if address.scheme == "https" else None
         self._window, self._stop = STEADY, threading.Event()
         self._failure: Exception | None = None
         self._ended = False
@@ -224,7 +228,7 @@ class Load:
         lost, response, port = "", None, connection.port if connection else 0
         try:
             async with asyncio.timeout(self.timeout):
-                connection = connection or await Connection.open(self._host, self._port)
+                connection = connection or await Connection.open(self._host, self._port, self._tls)
                 port = connection.port
                 response = await connection.exchange(request.encode(f"{self._host}:{self._port}"))
         except LostError as error:
@@ -274,7 +278,7 @@ class Load:
             request = self.traffic.lookup(client, write.key)
             try:
                 async with asyncio.timeout(self.timeout):
-                    connection = connection or await Connection.open(self._host, self._port)
+                    connection = connection or await Connection.open(self._host, self._port, self._tls)
                     response = await connection.exchange(request.encode(f"{self._host}:{self._port}"))
                 if response.status != request.status:
                     raise LostError(f"status {response.status}")
