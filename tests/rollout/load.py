@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import fcntl
 import importlib
+import json
 import os
 import random
 import re
@@ -18,12 +19,13 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from tests.rollout.report import STEADY, Record, Report, Window
@@ -36,10 +38,14 @@ OVERSLEPT = 0.25
 the server owes nobody an idle connection for longer than the load's own gaps."""
 
 
+Ask = Callable[..., Any]
+"""`Load.ask`."""
+
+
 class Traffic(Protocol):
     """What a service is asked. Methods may be called for different clients at the same time."""
 
-    def prepare(self, url: str, clients: int) -> None:
+    def prepare(self, ask: Ask, clients: int) -> None:
         """Log in, choose what to write to. Raises when the service cannot be loaded."""
 
     def reads(self, client: int) -> Sequence[Request]:
@@ -115,7 +121,7 @@ class Load:
     def __enter__(self) -> Self:
         self._lock.__enter__()
         try:
-            self.traffic.prepare(self.url, self.clients)
+            self.traffic.prepare(self.ask, self.clients)
             self._started = time.monotonic()
             self._thread.start()
             self.settle()
@@ -130,6 +136,13 @@ class Load:
             self.end()
         else:
             self._finish()
+
+    def ask(self, path: str, content: object = None) -> Any:
+        """GET a path, or POST the content, as JSON both ways. Raises urllib's errors."""
+        data = json.dumps(content).encode() if content is not None else None
+        request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30, context=self._tls) as response:
+            return json.load(response)
 
     def end(self) -> None:
         """Stop sending, look every write up, and set `report`. Does nothing the second time."""

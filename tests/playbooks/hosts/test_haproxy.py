@@ -14,7 +14,7 @@ import pytest
 from tests.parts import authority
 from tests.playbooks.hosts import scratch
 from tests.playbooks.hosts.scratch import NAME
-from tests.rollout.load import Load
+from tests.rollout.load import Ask, Load
 from tests.rollout.wire import Request, Response
 
 pytestmark = pytest.mark.verify
@@ -63,14 +63,16 @@ class Proxy:
         return scratch.sh(self.host, f"echo {words} | socat - /run/haproxy/admin.sock")
 
     def up(self, server: str) -> bool:
-        rows = [line.split() for line in self.tell("show servers state").splitlines() if f" {server} " in line]
+        rows = [
+            line.split() for line in self.tell("show servers state").splitlines() if f" {server} " in line
+        ]
         return all(row[5] == "2" for row in rows if row[1] == NAME)
 
 
 class Traffic:
     """Reads and writes of the tests' own web hosts."""
 
-    def prepare(self, url: str, clients: int) -> None:
+    def prepare(self, ask: Ask, clients: int) -> None:
         """Nothing to prepare."""
 
     def reads(self, client: int) -> Sequence[Request]:
@@ -232,5 +234,7 @@ def test_a_host_that_vanishes_loses_what_it_held_and_nothing_else(proxy: Proxy, 
 
 def test_in_the_end_no_write_is_missing_or_twice(load: Load) -> None:
     load.end()
-    twice_or_absent = [record for record in load.records if record.key and "absent" in record.lost or "times" in record.lost]
+    twice_or_absent = [
+        record for record in load.records if (record.key and "absent" in record.lost) or "times" in record.lost
+    ]
     assert not twice_or_absent
