@@ -11,9 +11,10 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from environs import Env, EnvValidationError, validate
 
@@ -22,8 +23,8 @@ STAGES = ("dev", "staging", "production")
 # What stands in infra/environments/<environment>.env, all of it, the same names in each.
 FILE_KEYS = {
     "ALLOWED_HOSTS": "names under which clients may ask, with commas between",
-    "BROKER_URL": "Celery's broker; filesystem://localhost needs no server and lives in DATA_DIR",
-    "DATABASE_URL": "the database; sqlite:///name is a file in DATA_DIR",
+    "BROKER_URL": "Celery's broker, redis://host:port/number; filesystem://localhost: files in DATA_DIR",
+    "DATABASE_URL": "the database, postgres://user@host:port/name; sqlite:///name is a file in DATA_DIR",
     "HTTPS": "whether clients come by TLS: cookies for TLS only, HSTS, and X-Forwarded-Proto is believed",
     "LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR",
     "MAIL_FROM": "the sender of mails",
@@ -34,8 +35,10 @@ FILE_KEYS = {
 }
 # What whoever starts the process adds.
 PROCESS_KEYS = {
+    "BROKER_PASSWORD": "of BROKER_URL; may be absent",
     "DATA_DIR": "what has to outlive a release: database, broker, mails, media",
     "ENVIRONMENT": "dev, staging or production",
+    "PGPASSWORD": "of DATABASE_URL, read by PostgreSQL's own library; may be absent",
     "READY_FILE": "worker and scheduler touch it when they are ready; may be absent",
     "RELEASE_COMMIT": "what /version says",
     "RELEASE_VERSION": "what /version says",
@@ -45,6 +48,7 @@ PROCESS_KEYS = {
     "STATIC_SHARED": "the hashed static files of all kept releases",
 }
 KEYS = FILE_KEYS.keys() | PROCESS_KEYS.keys()
+OPTIONAL = {"BROKER_PASSWORD", "PGPASSWORD", "READY_FILE"}
 
 
 class BadEnvironmentError(Exception):
@@ -68,7 +72,7 @@ class Environment:
     trusted_origins: tuple[str, ...]
     https: bool
     database: dict[str, Any]
-    broker_url: str
+    broker_url: str = field(repr=False)  # with its password
     mail: dict[str, Any]
     mail_from: str
     log_level: str
@@ -110,6 +114,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     faults += [f"{key} is not a setting (did you mean {match}?)" for key, match in misspelled(environ)]
     if faults:
         raise BadEnvironmentError("; ".join(fault.rstrip(".") for fault in faults))
+    if password := environ.get("BROKER_PASSWORD"):
+        values["broker_url"] = values["broker_url"].replace("://", f"://:{quote(password, safe='')}@", 1)
     return Environment(**values)
 
 

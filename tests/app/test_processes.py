@@ -137,7 +137,7 @@ def put_rows(service: Service, count: int, handler: str = "stays.count_nights") 
     payload = json.dumps({"listing": 1, "nights": 1, "to": "a@example.org", "subject": "s", "body": "b"})
     for _ in range(count):
         service.sql(
-            "INSERT INTO outbox_outboxrow (handler, payload, sent_at) VALUES (?, ?, '2020-01-01')",
+            "INSERT INTO outbox_outboxrow (handler, payload, sent_at) VALUES (%s, %s, '2020-01-01')",
             handler,
             payload,
         )
@@ -147,7 +147,7 @@ def put_listing(service: Service) -> None:
     """Add listing 1."""
     service.sql(
         "INSERT INTO accounts_user (id, password, email, first_name, last_name, is_superuser, is_staff, is_active,"
-        " date_joined) VALUES (1, '', 'host@example.org', '', '', 0, 0, 1, '2020-01-01')"
+        " date_joined) VALUES (1, '', 'host@example.org', '', '', FALSE, FALSE, TRUE, '2020-01-01')"
     )
     service.sql(
         "INSERT INTO stays_listing (id, host_id, title, place, price, capacity) VALUES (1, 1, 'House', 'Axum', 5, 2)"
@@ -180,7 +180,7 @@ def test_work_whose_message_was_lost_is_done_once_though_workers_are_killed(serv
     last = service.worker()
     wait_for(lambda: pending(service) == 0, 30)
     assert service.sql("SELECT nights_booked FROM stays_listing") == [(150,)]
-    mails = list((service.database.parent / "mail").iterdir())
+    mails = list((service.data / "mail").iterdir())
     ids = re.findall(r"^Message-ID: (\S+)", "".join(mail.read_text() for mail in mails), re.M)
     assert len(set(ids)) == 3
     last.terminate()
@@ -201,7 +201,9 @@ def test_a_worker_that_stops_finishes_what_it_has_begun(service: Service) -> Non
     wait_for(ready.exists, 30)
     worker.terminate()
     assert worker.wait(20) == 0
-    begun, done = service.sql("SELECT sum(attempts), sum(status = 'done') FROM outbox_outboxrow")[0]
+    begun, done = service.sql(
+        "SELECT sum(attempts), count(*) FILTER (WHERE status = 'done') FROM outbox_outboxrow"
+    )[0]
     assert begun == done
     assert 1 <= done < 9
 
@@ -211,7 +213,7 @@ def test_a_worker_that_stops_finishes_what_it_has_begun(service: Service) -> Non
 
 def holder(service: Service) -> str:
     """Return the pid of the scheduler that holds the lease now, or nothing."""
-    rows = service.sql("SELECT holder FROM ops_lease WHERE expires_at > STRFTIME('%Y-%m-%d %H:%M:%f', 'NOW')")
+    rows = service.sql("SELECT holder FROM ops_lease WHERE expires_at > CURRENT_TIMESTAMP AND holder <> ''")
     return str(rows[0][0]).split(":")[1] if rows else ""
 
 
