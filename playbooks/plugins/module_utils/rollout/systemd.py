@@ -16,7 +16,7 @@ from .place import SLOTS, Place
 from .service import WEB
 
 STOP_SECONDS = 60.0  # a unit has half of that before it is killed
-LIVING = {"active", "activating", "reloading"}
+LIVING = {"active", "activating", "deactivating", "reloading"}
 
 
 class Manager:
@@ -60,7 +60,6 @@ class Manager:
     def start(self, port: int) -> bool:
         if self.runs():
             return False
-        self._ctl("reset-failed", *self._sockets)
         self._ctl("start", *self._sockets)
         return True
 
@@ -76,7 +75,6 @@ class Manager:
     def begin(self, slot: str, processes: Iterable[str]) -> None:
         units = [self._unit(slot, process) for process in processes]
         with self._act():
-            self._ctl("reset-failed", *units)
             self._ctl("start", "--no-block", *units)
 
     def stop(self, slot: str) -> None:
@@ -85,6 +83,8 @@ class Manager:
             with self._act():
                 self._ctl("stop", "--no-block", *units)
             self._ctl("stop", *units)
+        if left := self.active(slot):
+            raise RolloutError(f"{', '.join(sorted(left))} in slot {slot} came back", "look at the journal")
 
     def active(self, slot: str) -> set[str]:
         listed = self._ctl("list-units", "--plain", "--no-legend", f"{self._service}-*@{slot}.service")
