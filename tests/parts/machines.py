@@ -5,12 +5,17 @@ of a shipped example's hosts.
 from __future__ import annotations
 
 import base64
+import fcntl
 import functools
 import json
 import os
 import shlex
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +87,36 @@ class Machines:
         """Write a file on a host as root."""
         encoded = base64.b64encode(text.encode()).decode()
         self.sh(host, f"echo {encoded} | base64 -d >{shlex.quote(path)}")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have them to oneself: tests that run side by side take turns."""
+        lock = Path(tempfile.gettempdir()) / f"machines-{os.getuid()}.lock"
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def cut_off(self, host: str, seconds: float) -> None:
+        """Have a host's packets vanish half a second from now, as after a power cut: nothing is refused or closed.
+
+        After `seconds` it comes back by itself.
+        """
+        self.write(host, "/run/gone.nft", GONE)
+        later = "systemd-run -q --timer-property=AccuracySec=50ms --on-active="
+        self.sh(host, f"{later}{seconds + 0.5} nft delete table inet gone; {later}0.5 nft -f /run/gone.nft")
+
+    def await_return(self, host: str, seconds: float = 120) -> None:
+        """Return when a host answers again."""
+        end = time.monotonic() + seconds
+        while self.sh(host, "echo here", check=False) != "here\n":
+            assert time.monotonic() < end, f"{host} did not come back in {seconds:.0f} s"
+
+
+GONE = """table inet gone {
+  chain in { type filter hook input priority -300; policy drop; iif lo accept; }
+  chain out { type filter hook output priority -300; policy drop; oif lo accept; }
+}
+"""
 
 
 @functools.cache

@@ -2,7 +2,9 @@
 
 import json
 import shlex
+import shutil
 import ssl
+import subprocess
 from csv import DictReader
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +13,10 @@ from urllib.request import urlopen
 
 from tests.parts import authority
 from tests.parts.machines import Machines
-from tests.rollout.changes import setting
+from tests.rollout.changes import APP, setting
 from tests.rollout.checkout import GIVEN, PROCESSES, Checkout, wait_until
 
+__all__ = ["APP", "NAME", "Fleet", "Unit"]
 EXAMPLE = "infra/inventories/staging/hosts.yml"
 NAME = "marefia"
 ROOT = f"/srv/{NAME}"
@@ -50,8 +53,8 @@ class Fleet(Checkout):
             "haproxy_certificate": str(certificate),
             "haproxy_names": ["staging.marefia.example", self.address],
         }
-        self.machines.tell(told)
         (self.folder / "password").write_text("of the tests' own vault\n")
+        self.machines.tell(told | {"rollout_demo": True, "redis_user_namespace": False})
         for name in ("ROLLOUT_ROOT", "PORT"):
             del self.environment[name]
         self.environment |= {
@@ -137,5 +140,14 @@ class Fleet(Checkout):
 
         wait_until(whole, "every process on every host", seconds, every=0.5)
 
+    def run(self, *command: str) -> str:
+        """Run a command in the clone. Gives what it printed."""
+        done = subprocess.run(
+            command, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
     def remove(self) -> None:
-        self.make("down", check=False, seconds=120)
+        self.make("down", seconds=120)
+        shutil.rmtree(self.folder)

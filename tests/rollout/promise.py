@@ -41,6 +41,12 @@ class Site:
         assert not strays, f"held were {sorted(held)}\n{self.explained(strays)}"
         self.table.append(f"{what}: held {len(held)} connections, lost {len(self.lost(what))} requests")
 
+    def count_what_was_held(self, what: str, most: int) -> None:
+        """Note what was lost in the windows of this name. Raises AssertionError when it is more than `most`."""
+        lost = self.lost(what)
+        self.table.append(f"{what}: lost {len(lost)} requests")
+        assert len(lost) <= most, self.explained(lost)
+
     def lost(self, what: str) -> list[Record]:
         """What was lost so far in the windows of this name."""
         return [record for record in list(self.load.records) if record.window == what and record.lost]

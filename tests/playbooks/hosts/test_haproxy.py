@@ -235,6 +235,8 @@ def test_a_host_that_vanishes_loses_what_it_held_and_nothing_else(proxy: Proxy, 
 def test_in_the_end_no_write_is_missing_or_twice(load: Load) -> None:
     load.end()
     twice_or_absent = [
-        record for record in load.records if (record.key and "absent" in record.lost) or "times" in record.lost
+        record
+        for record in load.records
+        if (record.key and "absent" in record.lost) or "times" in record.lost
     ]
     assert not twice_or_absent
