@@ -28,10 +28,14 @@ class ActionModule(ActionBase):
 
     def _file(self, item: dict[str, Any], each: str, variables: dict[str, Any]) -> dict[str, Any]:
         if unknown := item.keys() - KEYS:
-            raise AnsibleActionFail(f"host_files knows no {', '.join(sorted(unknown))}; known are {sorted(KEYS)}")
+            raise AnsibleActionFail(
+                f"host_files knows no {', '.join(sorted(unknown))}; known are {sorted(KEYS)}"
+            )
         kept = {key: item[key] for key in ("content", "mode", "owner", "group") if key in item}
         if "template" in item:
-            kept["content"] = self._look_up("template", item["template"], variables, template_vars={"each": each})
+            kept["content"] = self._look_up(
+                "template", item["template"], variables, template_vars={"each": each}
+            )
         elif "copy" in item:
             kept["content"] = self._look_up("file", item["copy"], variables, rstrip=False)
         return kept | {"path": item["path"].replace("EACH", each)}

@@ -1,4 +1,4 @@
-"""Judges the inventory on the control machine, before any host is touched; every problem is one line with its remedy."""
+"""Judges the inventory on the control machine, before any host is touched; a problem is one line with its remedy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from ansible.plugins.action import ActionBase
 from ansible.vars.plugins import get_vars_from_inventory_sources
 
 # What Ansible itself reads of a host.
-CONNECTION = {
-    f"ansible_{name}"
-    for name in (
-        "become become_exe become_flags become_method become_pass become_password become_user connection host password"
-        " pipelining port private_key_file python_interpreter scp_if_ssh shell_executable ssh_args ssh_common_args"
-        " ssh_executable ssh_extra_args ssh_pass ssh_private_key_file ssh_retries ssh_timeout user"
-    ).split()
-}
+CONNECTION = """
+ansible_become ansible_become_exe ansible_become_flags ansible_become_method ansible_become_password ansible_become_user
+ansible_connection ansible_host ansible_password ansible_pipelining ansible_port ansible_python_interpreter
+ansible_ssh_args ansible_ssh_common_args ansible_ssh_executable ansible_ssh_extra_args ansible_ssh_private_key_file
+ansible_ssh_retries ansible_ssh_timeout ansible_user
+"""
 
 
 class ActionModule(ActionBase):
@@ -48,16 +46,18 @@ class ActionModule(ActionBase):
                 yield f"the inventory has no host in group {group}{near}; add one, or the group of that name"
 
     def _hosts(self, variables: dict[str, Any]) -> Iterator[str]:
-        for host in sorted({host for group in self._task.args["groups"] for host in variables["groups"].get(group, [])}):
+        groups = self._task.args["groups"]
+        for host in sorted({host for group in groups for host in variables["groups"].get(group, [])}):
             about = variables["hostvars"][host]
             if "ansible_host" not in about:
-                yield f"{host} has no address; set ansible_host, which its neighbours and their firewalls go by"
+                yield f"{host} has no address; set ansible_host, which its neighbours and firewalls go by"
             if about.get("ansible_user") == "root":
-                yield f"{host} is entered as root, which is forbidden there from now on; set ansible_user to who may sudo"
+                yield f"{host} is entered as root, which ends there; set ansible_user to one who may sudo"
 
     def _names(self, playbooks: Path) -> Iterator[str]:
         types = _specified(playbooks)
-        removed, known = self._task.args.get("removed", {}), CONNECTION | types.keys() | {*self._task.args["known"]}
+        removed = self._task.args.get("removed", {})
+        known = {*CONNECTION.split(), *self._task.args["known"]} | types.keys()
         for owner, name, value in self._given():
             if name in removed:
                 yield f"{name} of {owner} was removed; set {removed[name]} in its place"
@@ -81,10 +81,11 @@ class ActionModule(ActionBase):
 
     def _secrets(self, variables: dict[str, Any]) -> Iterator[str]:
         secrets = variables.get("secrets") or {}
+        environment = variables["hostvars"][variables["groups"]["all"][0]].get("rollout_environment", "ENV")
         for name in self._task.args["secrets"]:
             if not secrets.get(name):
-                file = f"infra/secrets/{variables['hostvars'][variables['groups']['all'][0]].get('rollout_environment')}.yml"
-                yield f"the secret {name} is missing{_near(name, set(secrets))}; add it with `ansible-vault edit {file}`"
+                remedy = f"add it: `ansible-vault edit infra/secrets/{environment}.yml`"
+                yield f"the secret {name} is missing{_near(name, set(secrets))}; {remedy}"
 
 
 def _specified(playbooks: Path) -> dict[str, str]:

@@ -14,12 +14,13 @@ options:
   state: {description: What to do, choices: [recorded, compared], required: true}
   name: {description: The service, type: str, required: true}
   paths: {description: Patterns of files and folders (as in a shell), type: list, elements: str, default: []}
+  closed: {description: Patterns under which nothing else belongs, type: list, elements: str, default: []}
   packages: {description: Debian's packages, type: list, elements: str, default: []}
 author: [The maintainers (@maintainers)]
 """
 
 EXAMPLES = r"""
-- host_drift: {state: recorded, name: shop, paths: [/etc/shop/*], packages: [cron]}
+- host_drift: {state: recorded, name: shop, paths: [/etc/shop/shop.conf], closed: [/etc/shop/*], packages: [cron]}
 - host_drift: {state: compared, name: shop}
 """
 
@@ -83,7 +84,7 @@ def compare(name: str, module: AnsibleModule) -> list[str]:
             lines.append(f"{path} is gone")
             continue
         lines += [line for line in _differences(path, expected[path], found) if line]
-    lines += [f"{path} does not belong there" for path in sorted(matching(mine["patterns"]) - expected.keys())]
+    lines += [f"{path} does not belong there" for path in sorted(matching(mine["closed"]) - expected.keys())]
     missing = set(mine["packages"]) - installed(module, mine["packages"])
     return lines + [f"the package {package} is not installed" for package in sorted(missing)]
 
@@ -91,15 +92,21 @@ def compare(name: str, module: AnsibleModule) -> list[str]:
 def _differences(path: str, expected: Seen, found: Seen) -> list[str]:
     return [
         f"{path} was edited" if found.get("content") != expected.get("content") else "",
-        f"{path} has mode {found['mode']}, not {expected['mode']}" if found["mode"] != expected["mode"] else "",
-        f"{path} belongs to {found['owner']}, not {expected['owner']}" if found["owner"] != expected["owner"] else "",
+        f"{path} has mode {found['mode']}, not {expected['mode']}"
+        if found["mode"] != expected["mode"]
+        else "",
+        f"{path} belongs to {found['owner']}, not {expected['owner']}"
+        if found["owner"] != expected["owner"]
+        else "",
     ]
 
 
-def record(name: str, patterns: list[str], packages: list[str]) -> str:
+def record(told: dict[str, Any]) -> str:
     """The text of a record."""
-    paths = {path: look(path) for path in sorted(matching(patterns))}
-    return json.dumps({"name": name, "packages": packages, "paths": paths, "patterns": patterns}, indent=1) + "\n"
+    kept = {key: told[key] for key in ("name", "packages", "closed")}
+    return json.dumps(
+        kept | {"paths": {path: look(path) for path in sorted(matching(told["paths"]))}}, indent=1
+    )
 
 
 def _user(number: int) -> str:
@@ -122,6 +129,7 @@ def main() -> None:
             "state": {"choices": ["recorded", "compared"], "required": True},
             "name": {"type": "str", "required": True},
             "paths": {"type": "list", "elements": "str", "default": []},
+            "closed": {"type": "list", "elements": "str", "default": []},
             "packages": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -133,8 +141,10 @@ def main() -> None:
         module.exit_json(changed=False, msg="a check records nothing")
     missing = set(told["packages"]) - installed(module, told["packages"])
     if missing:
-        module.fail_json(msg=f"the package {min(missing)} is not installed; a role has to, or must not declare it")
-    file, text = RECORDS / f"{told['name']}.json", record(told["name"], told["paths"], told["packages"])
+        module.fail_json(
+            msg=f"the package {min(missing)} is not installed; a role has to, or must not declare it"
+        )
+    file, text = RECORDS / f"{told['name']}.json", record(told)
     changed = not file.exists() or file.read_text() != text
     if changed:
         RECORDS.mkdir(mode=0o700, exist_ok=True)

@@ -24,8 +24,23 @@ WEB = "web"
 ASK_EVERY_SECONDS = 0.1
 UP_SECONDS = 2.0  # how long a process without a ready file has to stay up
 # What systemd adds to the settings of the slot; the process is given those and nothing else.
-ADDED = {"INVOCATION_ID", "JOURNAL_STREAM", "LISTEN_FDNAMES", "LISTEN_FDS", "LISTEN_PID", "LISTEN_PIDFDID", "LOGNAME"}
-ADDED |= {"MANAGERPID", "MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "NOTIFY_SOCKET", "RUNTIME_DIRECTORY", "SHELL"}
+ADDED = {
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "LOGNAME",
+}
+ADDED |= {
+    "MANAGERPID",
+    "MEMORY_PRESSURE_WATCH",
+    "MEMORY_PRESSURE_WRITE",
+    "NOTIFY_SOCKET",
+    "RUNTIME_DIRECTORY",
+    "SHELL",
+}
 ADDED |= {"SYSTEMD_EXEC_PID", "USER"}
 
 
@@ -78,7 +93,7 @@ def asked(private: Path, path: str, host: str) -> str:
 
 
 def watch(ready: Callable[[], str], manager: str) -> None:
-    """Leave a child of systemd's behind that tells it when the process is ready; it ends with the unit at the latest."""
+    """Leave a child of systemd's behind that tells it when the process is ready; and ends with the unit."""
     if middle := os.fork():
         os.waitpid(middle, 0)
         return

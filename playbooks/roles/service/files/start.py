@@ -1,6 +1,6 @@
 """Starts every process of the slot that ROOT/current.json names: at boot, and when a request finds no web.
 
-    start.py ROOT NAME
+start.py ROOT NAME
 """
 
 from __future__ import annotations
