@@ -86,8 +86,9 @@ class Files:
 
     def _differs(self, path: str, old: str, before: str, new: str, after: str) -> None:
         self.paths.append(path)
-        headers = {"before_header": f"{path} ({old})", "after_header": f"{path} ({new})"}
-        self.diffs.append({"before": before, "after": after} | headers)
+        if old != new:  # mode and owner are a line of their own
+            before, after = f"{old}\n{before}", f"{new}\n{after}"
+        self.diffs.append({"before": before, "after": after, "before_header": path, "after_header": path})
 
 
 def _seen(path: Path) -> tuple[str, str] | None:

@@ -93,7 +93,7 @@ def asked(private: Path, path: str, host: str) -> str:
 
 
 def watch(ready: Callable[[], str], manager: str) -> None:
-    """Leave a child of systemd's behind that tells it when the process is ready; it ends with the unit at the latest."""
+    """Leave a child of systemd's behind that tells it when the process is ready; and ends with the unit."""
     if middle := os.fork():
         os.waitpid(middle, 0)
         return
