@@ -1,4 +1,4 @@
-"""A web host in one file, for hosts that have nothing but Python: it answers, stores what it is sent, and says who it is.
+"""A web host in one file, for hosts that have nothing but Python: it answers, stores, and says who it is.
 
 usage: answering.py NAME PORT FOLDER [PEER_ADDRESS...]
 
