@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from environs import Env, EnvValidationError, validate
 
@@ -115,7 +115,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     if faults:
         raise BadEnvironmentError("; ".join(fault.rstrip(".") for fault in faults))
     if password := environ.get("BROKER_PASSWORD"):
-        values["broker_url"] = values["broker_url"].replace("://", f"://:{quote(password, safe='')}@", 1)
+        broker = urlsplit(values["broker_url"])
+        user, _, place = broker.netloc.rpartition("@")
+        values["broker_url"] = broker._replace(netloc=f"{user}:{quote(password, safe='')}@{place}").geturl()
     return Environment(**values)
 
 

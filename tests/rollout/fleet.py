@@ -54,7 +54,7 @@ class Fleet(Checkout):
             "haproxy_names": ["staging.marefia.example", self.address],
         }
         (self.folder / "password").write_text("of the tests' own vault\n")
-        self.machines.tell(told | {"rollout_demo": True, "redis_user_namespace": False, "haproxy_acme_email": ""})
+        self.machines.tell(told | {"redis_user_namespace": False, "haproxy_acme_email": ""})
         for name in ("ROLLOUT_ROOT", "PORT"):
             del self.environment[name]
         self.environment |= {

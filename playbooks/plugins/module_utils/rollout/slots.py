@@ -181,8 +181,9 @@ class Slots:
             if len(seen) >= STARTS_ALLOWED:
                 raise self._dead(slot, process, seen)
             if time.monotonic() > end:
+                words = self._last_words(slot, process)
                 raise RolloutError(
-                    f"{process} in slot {slot} was not ready in {self._ready_seconds:.0f} s: {answer}",
+                    f"{process} in slot {slot} was not ready in {self._ready_seconds:.0f} s: {answer}; {words}",
                     f"look at {self._manager.log(process, slot)}",
                 )
             time.sleep(PROBE_EVERY_SECONDS)
@@ -209,15 +210,18 @@ class Slots:
 
     def _dead(self, slot: str, process: str, pids: list[int]) -> RolloutError:
         """Say which processes it was one after the other (0 for none), and the last words."""
-        since = min((self._place.rollout or {}).get("steps", {}).values(), default=0.0)
-        words = self._manager.last_words(process, slot, since)
         one_by_one = ", then ".join(f"process {pid}" if pid else "none" for pid in pids)
         again = f" that {self._manager.name} started" if pids[-1] else ""
         return RolloutError(
-            f"{process} in slot {slot} dies: {one_by_one}{again}; "
-            f"{'it said: ' + words[:300] if words else 'it said nothing'}",
+            f"{process} in slot {slot} dies: {one_by_one}{again}; {self._last_words(slot, process)}",
             f"look at {self._manager.log(process, slot)}",
         )
+
+    def _last_words(self, slot: str, process: str) -> str:
+        """What a process said last in this rollout; what it said in another one explains nothing."""
+        since = min((self._place.rollout or {}).get("steps", {}).values(), default=0.0)
+        words = self._manager.last_words(process, slot, since)
+        return f"it said: {words[:300]}" if words else "it said nothing"
 
 
 def _web_first(service: Service) -> list[str]:
