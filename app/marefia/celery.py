@@ -11,8 +11,6 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 from marefia import broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marefia.settings")
-# The command line of Celery reads this one too, and would leave the password out.
-os.environ["BROKER_URL"] = settings.CELERY_BROKER_URL
 broker.register()
 app = Celery("marefia", amqp=broker.AMQP)
 app.config_from_object("django.conf:settings", namespace="CELERY")
