@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote
 
 from environs import Env, EnvValidationError, validate
 
@@ -72,7 +71,8 @@ class Environment:
     trusted_origins: tuple[str, ...]
     https: bool
     database: dict[str, Any]
-    broker_url: str = field(repr=False)  # with its password
+    broker_url: str
+    broker_password: str | None = field(repr=False)
     mail: dict[str, Any]
     mail_from: str
     log_level: str
@@ -104,6 +104,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         "https": env.bool("HTTPS"),
         "database": env.dj_db_url("DATABASE_URL"),
         "broker_url": env.str("BROKER_URL", validate=validate.Regexp(r"\A[a-z+]+://", error="must be a URL")),
+        "broker_password": env.str("BROKER_PASSWORD", None),
         "mail": env.dj_email_url("MAIL_URL") if mail_url else {},
         "mail_from": env.str("MAIL_FROM", validate=one_line),
         "log_level": env.str("LOG_LEVEL", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
@@ -114,8 +115,6 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     faults += [f"{key} is not a setting (did you mean {match}?)" for key, match in misspelled(environ)]
     if faults:
         raise BadEnvironmentError("; ".join(fault.rstrip(".") for fault in faults))
-    if password := environ.get("BROKER_PASSWORD"):
-        values["broker_url"] = values["broker_url"].replace("://", f"://:{quote(password, safe='')}@", 1)
     return Environment(**values)
 
 
