@@ -170,6 +170,7 @@ SPECTACULAR_SETTINGS = {
 
 BROKER_DIR = ENV.data_dir / "broker"
 CELERY_BROKER_URL = ENV.broker_url
+CELERY_BROKER_PASSWORD = ENV.broker_password  # not in the URL: Celery's command line takes that from the environment
 if ENV.broker_url.startswith("filesystem:"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(BROKER_DIR / "queue"),
@@ -181,7 +182,7 @@ else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "max_retries": 0,  # of a sender; worker and scheduler have their own patience (broker.Connection)
         "socket_connect_timeout": 1,
-        "socket_timeout": 2,
+        "socket_timeout": 1,
         "health_check_interval": 5,
     }
 CELERY_ACCEPT_CONTENT = ["json"]

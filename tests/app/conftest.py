@@ -7,6 +7,7 @@ databases), whose own database stays untouched.
 import atexit
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,3 +72,10 @@ def new_service(tmp_path: Path, migrated: Database) -> Iterator[Callable[[], Ser
 def service(new_service: Callable[[], Service]) -> Service:
     """One such service."""
     return new_service()
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        yield one

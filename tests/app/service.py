@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from tests.app import databases
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+WEB = ("gunicorn", "--config", "gunicorn.conf.py", "marefia.wsgi")
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -130,3 +133,28 @@ class Service:
                 os.kill(process.pid, signal.SIGKILL)
             process.wait()
         self.database.drop()
+
+
+class Web:
+    """Gunicorn on a socket that is not its own, as a service manager hands it over."""
+
+    def __init__(self, service: Service, listener: socket.socket, before: str = "", **changes: str) -> None:
+        self.port = listener.getsockname()[1]
+        # LISTEN_PID has to be the pid of the process itself, which only that process knows.
+        hand_over = (
+            f"import os; os.dup2({listener.fileno()}, 3); {before}\n"
+            f"os.execvpe('gunicorn', {WEB}, os.environ | {{'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}})"
+        )
+        self.process = service.start(
+            sys.executable, "-c", hand_over, pass_fds=(listener.fileno(),), **changes
+        )
+
+    def get(self, path: str, connection: http.client.HTTPConnection | None = None) -> tuple[int, str]:
+        """Return status and body."""
+        used = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
+        used.request("GET", path)
+        response = used.getresponse()
+        body = response.read().decode()
+        if connection is None:
+            used.close()
+        return response.status, body

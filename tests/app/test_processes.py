@@ -8,7 +8,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,39 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.service import Service, wait_for
+from tests.app.service import Service, Web, wait_for
 from tests.rollout.processes import alive
-
-WEB = ("gunicorn", "--config", "gunicorn.conf.py", "marefia.wsgi")
-
-
-class Web:
-    """Gunicorn on a socket that is not its own, as a service manager hands it over."""
-
-    def __init__(self, service: Service, listener: socket.socket, before: str = "") -> None:
-        self.port = listener.getsockname()[1]
-        # LISTEN_PID has to be the pid of the process itself, which only that process knows.
-        hand_over = (
-            f"import os; os.dup2({listener.fileno()}, 3); {before}\n"
-            f"os.execvpe('gunicorn', {WEB}, os.environ | {{'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}})"
-        )
-        self.process = service.start(sys.executable, "-c", hand_over, pass_fds=(listener.fileno(),))
-
-    def get(self, path: str, connection: http.client.HTTPConnection | None = None) -> tuple[int, str]:
-        """Return status and body."""
-        used = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
-        used.request("GET", path)
-        response = used.getresponse()
-        body = response.read().decode()
-        if connection is None:
-            used.close()
-        return response.status, body
-
-
-@pytest.fixture
-def listener() -> Any:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        yield one
 
 
 def test_a_web_that_stops_answers_idle_connections_and_leaves_the_socket_to_the_next(

@@ -18,7 +18,7 @@ from marefia.outbox.registry import HANDLERS, Handler
 MAX_ATTEMPTS = 10
 SWEEP_SIZE = 200
 UNKNOWN_HANDLER_WAIT = timedelta(seconds=30)
-BROKER_REST = 2.0  # seconds in which a broker that was away is not asked again: a request waits for it once
+BROKER_REST = 5.0  # seconds in which a broker that was away is not asked again: a request waits for it once
 log = structlog.stdlib.get_logger(__name__)
 
 

@@ -8,7 +8,8 @@ module: rollout_database
 short_description: Judge or apply the migrations of a rollout
 description:
   - With O(state=judged), refuses a migration which the release that goes on serving could not live with.
-  - With O(state=migrated), copies the database when there is something to migrate, then migrates under a lock.
+  - With O(state=migrated), copies SQLite's files when there is something to migrate, then migrates under a lock.
+  - PostgreSQL is not copied. What a disaster in a migration takes is restored from its archived write-ahead log.
 options:
   root: {description: The environment's folder, type: path, required: true}
   number: {description: The fencing number of the lease, type: int, required: true}
@@ -41,7 +42,7 @@ def judge(place: Place, lease: Lease, told: dict[str, str]) -> dict[str, Any]:
         script = database.judge_script(place)
     verdict = database.judge(place, script, told)
     with lease.act():
-        place.note(migrations=verdict["pending"])
+        place.note(migrations=verdict["pending"], vendor=verdict["vendor"])
     words = f"{len(verdict['pending'])} to apply" if verdict["pending"] else "no migration"
     return {
         "changed": False,
@@ -54,13 +55,15 @@ def migrate(place: Place, lease: Lease, told: dict[str, str], demo: bool, second
     rollout = place.rollout or {}
     did = []
     if rollout["migrations"]:
-        copies = database.back_up(place, rollout["version"], rollout["number"])
+        if rollout["vendor"] == database.POSTGRESQL:
+            copied = "not copied: PostgreSQL's archived log goes back to any second"
+        else:
+            copies = database.back_up(place, rollout["version"], rollout["number"])
+            copied = f"copied before: {', '.join(copies) or 'nothing'}"
         with lease.act():
             pass  # the last look at the number before the schema changes
         took = database.migrate(place, told, seconds)
-        did.append(
-            f"{len(rollout['migrations'])} applied in {took:.1f} s, copied before: {', '.join(copies) or 'nothing'}"
-        )
+        did.append(f"{len(rollout['migrations'])} applied in {took:.1f} s, {copied}")
     if demo and not place.current and database.load_demo(place, told, seconds):
         did.append("demo data loaded")
     return {"changed": bool(did), "msg": "; ".join(did) or "nothing to migrate"}
