@@ -21,6 +21,14 @@ EXAMPLE = "infra/inventories/staging/hosts.yml"
 NAME = "marefia"
 ROOT = f"/srv/{NAME}"
 
+SEED = """
+import os, pwd, sys
+environment = dict(line.rstrip().split("=", 1) for line in open(sys.argv[1])) | {"ENVIRONMENT": "dev"}
+user = pwd.getpwnam(sys.argv[2])
+os.setgid(user.pw_gid), os.setgroups([]), os.setuid(user.pw_uid)
+os.execve(sys.argv[3], [sys.argv[3], "manage.py", "demo"], environment)
+"""
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -147,6 +155,13 @@ class Fleet(Checkout):
         )
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def seed(self) -> None:
+        """Load the demo data, which a staging environment would not: clients of the load log in as its guests."""
+        host, current = self.hosts[0], self.read("current")
+        self.machines.write(host, "/run/seed.py", SEED)
+        release, slot = f"{ROOT}/releases/{current['version']}", f"{ROOT}/slots/{current['slot']}"
+        self.machines.sh(host, f"cd {release}/app && python3 /run/seed.py {slot}/env {NAME} {release}/venv/bin/python")
 
     def remove(self) -> None:
         self.make("down", seconds=120)

@@ -44,6 +44,7 @@ def fleet() -> Iterator[Fleet]:
     with made.machines.alone():
         made.make("site", seconds=600)
         made.make("deploy", seconds=600)
+        made.seed()
         yield made
         made.remove()
 
