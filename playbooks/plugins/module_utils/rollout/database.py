@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import pkgutil
 import subprocess
 import sys
 import time
@@ -39,7 +38,8 @@ def shipped(place: Place, name: str) -> Path:
     """Put a script's own text into a file: it runs in the release's Python, which knows nothing of Ansible."""
     script = place.root / "run" / name
     script.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(script, (pkgutil.get_data("ansible.module_utils", name) or b"").decode())
+    loader = globals()["__spec__"].loader  # from a folder, or from the archive that Ansible sends to a host
+    write_atomically(script, loader.get_data(str(Path(__file__).parents[1] / name)).decode())
     return script
 
 
