@@ -1,16 +1,16 @@
 """Single roles against real hosts, for a service of the tests' own that stands beside any other.
 
-TEST_INVENTORY names an inventory with the groups proxy, database, cache and fleet (two hosts or more).
+The first three hosts of HOSTS_INVENTORY stand in the places of the shipped example.
 """
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 import os
-import shlex
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import testinfra
+import yaml
 
-from tests import parts
+from tests.parts.machines import Machines
 
 ROOT = Path(__file__).parents[3]
-VENV = Path(os.environ.get("VENV", ROOT / ".venv")).absolute()
+EXAMPLE = "infra/inventories/staging/hosts.yml"
 NAME, PORT = "answering", 8765
 FACTS = {"name": NAME, "port": PORT, "health": {"ready": "/readyz"}}
 FOLDER = f"/var/lib/{NAME}"
@@ -53,35 +54,28 @@ class Done:
 
 
 @functools.cache
-def inventory() -> Path:
-    """The inventory, or skip the test."""
-    named = os.environ.get("TEST_INVENTORY", "")
-    if not named:
-        parts.absent("hosts", "TEST_INVENTORY is not set")
-    return Path(named).absolute()
-
-
-@functools.cache
-def listed() -> dict[str, Any]:
-    listing = subprocess.run(
-        [VENV / "bin" / "ansible-inventory", "-i", inventory(), "--list"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return json.loads(listing.stdout)  # type: ignore[no-any-return]
+def machines() -> Machines:
+    """The hosts, or skip the test."""
+    return Machines(ROOT / EXAMPLE, Path(tempfile.mkdtemp(prefix="machines-")))
 
 
 def names(group: str) -> list[str]:
-    return list(listed()[group]["hosts"])
+    return machines().groups[group]
 
 
 def address(name: str) -> str:
-    return str(listed()["_meta"]["hostvars"][name]["ansible_host"])
+    return machines().address(name)
+
+
+def sh(name: str, script: str) -> str:
+    """Run a script on a host as root; its output."""
+    return machines().sh(name, script)
 
 
 @functools.cache
 def host(name: str) -> Any:
     """A host as testinfra sees it, as root."""
-    told = listed()["_meta"]["hostvars"][name]
+    told = yaml.safe_load(machines().inventory.read_text())["all"]["hosts"][name]
     return testinfra.get_host(
         f"ssh://{told['ansible_user']}@{told['ansible_host']}",
         sudo=True,
@@ -90,23 +84,13 @@ def host(name: str) -> Any:
     )
 
 
-def sh(name: str, script: str) -> str:
-    """Run a script on a host as root; its output."""
-    return str(host(name).check_output("sh -euc %s", script))
-
-
-def put(name: str, path: str, text: str) -> None:
-    encoded = base64.b64encode(text.encode()).decode()
-    sh(name, f"echo {encoded} | base64 -d >{shlex.quote(path)}")
-
-
 def run(playbook: Path, told: Mapping[str, Any], *options: str) -> Done:
     """Run a playbook with variables of ours."""
+    told = {"rollout_facts": FACTS, "rollout_port": PORT, "redis_user_namespace": False} | told
     done = subprocess.run(
         [
-            VENV / "bin" / "ansible-playbook", "-i", inventory(), playbook,
-            "-e", json.dumps({"rollout_environment": "staging", "rollout_facts": FACTS, "rollout_port": PORT, **told}),
-            *options,
+            Path(sys.executable).with_name("ansible-playbook"), "-i", EXAMPLE, "-i", machines().inventory, playbook,
+            "-e", json.dumps(told), *options,
         ],
         cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
         env=os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default", "ANSIBLE_NOCOLOR": "1"},
@@ -128,30 +112,17 @@ def roles(tmp_path: Path, group: str, given: list[str], told: Mapping[str, Any],
 
 
 def serve() -> None:
-    """Have every host of the fleet answer on the service's port."""
+    """Have every host of the fleet answer on the service's port, and let the proxy ask it."""
     program = Path(__file__).with_name("answering.py").read_text()
+    opened = f"table inet host {{ chain input {{ tcp dport {PORT} accept; }}; }}\n"
     for name in names("fleet"):
         peers = " ".join(address(each) for each in names("fleet") if each != name)
-        put(name, f"/usr/local/lib/{NAME}.py", program)
-        put(name, f"/etc/systemd/system/{NAME}.service", UNIT.format(name=name, peers=peers))
-        sh(name, f"systemctl daemon-reload; systemctl enable --now {NAME}; systemctl restart {NAME}")
-
-
-GONE = """table inet gone {
-  chain in { type filter hook input priority -300; policy drop; iif lo accept; }
-  chain out { type filter hook output priority -300; policy drop; oif lo accept; }
-}
-"""
-
-
-def cut_off(name: str, seconds: float) -> None:
-    """Have a host's packets vanish half a second from now, as after a power cut: nothing is refused or closed.
-
-    After `seconds` it comes back by itself.
-    """
-    put(name, "/run/gone.nft", GONE)
-    later = "systemd-run -q --timer-property=AccuracySec=50ms --on-active="
-    sh(name, f"{later}{seconds + 0.5} nft delete table inet gone; {later}0.5 nft -f /run/gone.nft")
+        machines().write(name, f"/usr/local/lib/{NAME}.py", program)
+        machines().write(name, f"/etc/systemd/system/{NAME}.service", UNIT.format(name=name, peers=peers))
+        sh(name, f"systemctl daemon-reload; systemctl enable -q --now {NAME}; systemctl restart {NAME}")
+        if "inet host" in sh(name, "nft list tables"):
+            machines().write(name, f"/etc/nftables.d/{NAME}.nft", opened)
+            sh(name, "systemctl reload nftables")
 
 
 def until(holds: Callable[[], bool], seconds: float = 10) -> float:

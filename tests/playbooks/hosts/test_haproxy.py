@@ -218,7 +218,7 @@ def test_a_host_that_vanishes_loses_what_it_held_and_nothing_else(proxy: Proxy, 
     server = scratch.names("fleet")[0]
     before = len(load.records)
     with load.window("power cut"):
-        scratch.cut_off(server, 8)
+        scratch.machines().cut_off(server, 8)
         out = scratch.until(lambda: not proxy.up(server))
         scratch.until(lambda: proxy.up(server), seconds=20)
     lost = [record for record in load.records[before:] if record.lost]
