@@ -34,10 +34,10 @@ FILE_KEYS = {
 }
 # What whoever starts the process adds.
 PROCESS_KEYS = {
-    "BROKER_PASSWORD": "of BROKER_URL; may be absent",
+    "BROKER_PASSWORD": "of BROKER_URL; may be absent",  # pragma: allowlist secret
     "DATA_DIR": "what has to outlive a release: database, broker, mails, media",
     "ENVIRONMENT": "dev, staging or production",
-    "PGPASSWORD": "of DATABASE_URL, read by PostgreSQL's own library; may be absent",
+    "PGPASSWORD": "of DATABASE_URL, read by PostgreSQL's own library; may be absent",  # pragma: allowlist secret
     "READY_FILE": "worker and scheduler touch it when they are ready; may be absent",
     "RELEASE_COMMIT": "what /version says",
     "RELEASE_VERSION": "what /version says",

@@ -170,7 +170,8 @@ SPECTACULAR_SETTINGS = {
 
 BROKER_DIR = ENV.data_dir / "broker"
 CELERY_BROKER_URL = ENV.broker_url
-CELERY_BROKER_PASSWORD = ENV.broker_password  # not in the URL: Celery's command line takes that from the environment
+# Not in the URL, which Celery's command line reads from the environment once more.
+CELERY_BROKER_PASSWORD = ENV.broker_password
 if ENV.broker_url.startswith("filesystem:"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(BROKER_DIR / "queue"),

@@ -1,7 +1,7 @@
 """Django for the tests: settings from an environment of their own, which leaves this process's as it was.
 
-On SQLite, or on what TEST_DATABASE_URL names (postgres://user:password@host:port/name, a user who may make
-databases), whose own database stays untouched.
+On SQLite, or on the PostgreSQL server that TEST_DATABASE_URL names, with the password of a user who may make
+databases; the one that stands in the URL stays untouched.
 """
 
 import atexit
