@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ REACHED_BY = (
     "ansible_ssh_private_key_file",
     "ansible_ssh_common_args",
 )
+
+_held: list[None] = []
 
 
 class Machines:
@@ -88,12 +90,18 @@ class Machines:
         encoded = base64.b64encode(text.encode()).decode()
         self.sh(host, f"echo {encoded} | base64 -d >{shlex.quote(path)}")
 
+    @staticmethod
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Have them to oneself: tests that run side by side take turns."""
-        lock = Path(tempfile.gettempdir()) / f"machines-{os.getuid()}.lock"
-        with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def alone() -> Iterator[None]:
+        """Have them to oneself, this process as often as it likes: others wait."""
+        with ExitStack() as held:
+            if not _held:
+                file = held.enter_context(
+                    (Path(tempfile.gettempdir()) / f"machines-{os.getuid()}.lock").open("w")
+                )
+                fcntl.flock(file, fcntl.LOCK_EX)
+            _held.append(None)
+            held.callback(_held.pop)
             yield
 
     def cut_off(self, host: str, seconds: float) -> None:
