@@ -19,7 +19,11 @@ from tests.parts.machines import REPOSITORY, Machines
 
 EXAMPLE = REPOSITORY / "infra/inventories/staging/hosts.yml"
 NAME = "marefia"
-SECRETS = {"PGUSER": f"{NAME}_a", "PGPASSWORD": "of-the-tests-alone", "BROKER_PASSWORD": "of-the-tests-alone-too"}
+SECRETS = {
+    "PGUSER": f"{NAME}_a",
+    "PGPASSWORD": "of-the-tests-alone",
+    "BROKER_PASSWORD": "of-the-tests-alone-too",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ class Site:
         self.told: dict[str, Any] = {
             "haproxy_acme_email": "",
             "haproxy_certificate": str(
-                pair.write_chain(folder / "chain.pem", "staging.marefia.example", machines.address(self.store))
+                pair.write_chain(
+                    folder / "chain.pem", "staging.marefia.example", machines.address(self.store)
+                )
             ),
             "redis_user_namespace": False,
         }
@@ -73,11 +79,19 @@ class Site:
         inventories = [EXAMPLE, self.machines.inventory, *([beside] if beside else [])]
         return play(inventories, REPOSITORY / "playbooks/site.yml", *options, count=count, **told)
 
+    def mend(self, host: str) -> Done:
+        """Run site.yml for one host alone."""
+        done = self.play("--limit", f"{host},localhost")
+        assert done.status == 0, done.output
+        return done
+
     def tasks(self, text: str, **told: object) -> Done:
         """Run a playbook of a test's own."""
         file = self.folder / "own.yml"
         file.write_text(text)
-        return play([EXAMPLE, self.machines.inventory], file, count=True, rollout_checkout=str(REPOSITORY), **told)
+        return play(
+            [EXAMPLE, self.machines.inventory], file, count=True, rollout_checkout=str(REPOSITORY), **told
+        )
 
     def sh(self, host: str, script: str, *, check: bool = True) -> str:
         return self.machines.sh(host, script, check=check)

@@ -34,8 +34,10 @@ SITE = REPOSITORY / "playbooks/site.yml"
         ),
         (
             {"vars": {"haproxy_port": "eighty"}},
-            "group all: argument 'haproxy_port' is of type str and we were unable to convert to int: "
-            "\"'eighty'\" cannot be converted to an int; correct it",
+            (
+                "group all: argument 'haproxy_port' is of type str and we were unable to convert to int: \"'eighty'\" "
+                "cannot be converted to an int; correct it"
+            ),
         ),
     ],
 )
@@ -44,7 +46,9 @@ def test_an_inventory_is_judged_before_any_host_is_touched(tmp_path: Path, said:
     beside.write_text(yaml.safe_dump({"all": said}))
     done = play([EXAMPLE, beside], SITE)
     assert done.status != 0
-    assert done.errors == [f"[ERROR]: {line}"]  # of hosts that are not there nothing is said: they were not asked
+    assert done.errors == [
+        f"[ERROR]: {line}"
+    ]  # of hosts that are not there nothing is said: they were not asked
 
 
 def test_a_missing_group_and_a_missing_secret_are_named(tmp_path: Path) -> None:
@@ -73,7 +77,7 @@ def test_a_second_run_changes_nothing(site: Site) -> None:
     done = site.play(count=True)
     assert done.status == 0, done.output
     assert set(done.changed.values()) == {0}, done.output
-    assert site.play("--check", "--diff", count=True).changed == done.changed
+    assert set(site.play("--check", "--diff", count=True).changed.values()) == {0}
 
 
 @pytest.mark.verify
@@ -86,8 +90,10 @@ def test_a_bare_host_is_told_that_it_needs_a_first_run(site: Site) -> None:
         site.sh(site.first, f"mv {record}.away {record}")
     assert done.status != 0
     assert done.errors == [
-        f"[ERROR]: nothing was changed: {site.first} has not been set up yet, so there is nothing to compare; "
-        "run it once without --check"
+        (
+            f"[ERROR]: nothing was changed: {site.first} has not been set up yet, so there is nothing to compare; "
+            "run it once without --check"
+        )
     ]
 
 
@@ -102,7 +108,7 @@ def test_a_host_that_is_away_stops_everything_before_a_change(site: Site, tmp_pa
         f"[ERROR]: nothing was changed: {site.second} cannot be reached; start it, or correct its address"
     ]
     assert site.sh(site.first, "ls /etc/systemd/journald.conf.d") == ""
-    assert site.play().status == 0
+    site.mend(site.first)
     assert site.sh(site.first, "ls /etc/systemd/journald.conf.d") == "50-base.conf\n"
 
 
@@ -115,8 +121,10 @@ def test_a_full_disk_stops_everything_before_a_change(site: Site) -> None:
         site.sh(site.first, "umount /var/cache/apt")
     assert done.status != 0
     assert done.errors == [
-        f"[ERROR]: nothing was changed: {site.first} has 10 MB free on /var/cache/apt, and 1024 MB are needed; "
-        "free space there"
+        (
+            f"[ERROR]: nothing was changed: {site.first} has 10 MB free on /var/cache/apt, and 1024 MB are needed; "
+            "free space there"
+        )
     ]
 
 
@@ -129,9 +137,9 @@ def test_one_server_carries_everything(site: Site) -> None:
         assert done.status == 0, done.output
         again = play([example, site.machines.inventory], SITE, count=True)
         assert set(again.changed.values()) == {0}, again.output
-        assert site.sh(site.store, f"systemctl is-active {NAME}.socket haproxy postgresql redis-server").split() == (
-            ["active"] * 4
-        )
+        assert site.sh(
+            site.store, f"systemctl is-active {NAME}.socket haproxy postgresql redis-server"
+        ).split() == (["active"] * 4)
         assert "database" in site.sh(site.store, "getent hosts database")
     finally:
         site.sh(
