@@ -60,8 +60,9 @@ class CallbackModule(CallbackBase):
             self._lease_seconds = None if told["state"] == "free" else told["lease_seconds"]
         report = result._result.get("report")
         if report is not None:
+            host = result._host.get_name()
             for line in report:
-                self._say(line)
+                self._say(line if host == "localhost" else f"{host}: {line}")
         elif result._task.action not in STEERING or self._display.verbosity:
             self._line(result, result._result.get("msg", ""))
 

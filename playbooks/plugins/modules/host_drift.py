@@ -26,6 +26,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 drift: {description: A line for each difference, type: list, returned: when compared}
+report: {description: The same for a person, with the remedy, type: list, returned: when compared}
 """
 
 import glob
@@ -72,7 +73,7 @@ def compare(name: str, module: AnsibleModule) -> list[str]:
     records = [json.loads(file.read_text()) for file in sorted(RECORDS.glob("*.json"), key=os.path.getmtime)]
     mine = next((record for record in records if record["name"] == name), None)
     if mine is None:
-        return ["it has not been set up for this service; run `make site`"]
+        return ["it has not been set up for this service"]
     expected: dict[str, Seen] = {}
     for record in records:  # oldest first: the last word is the newest
         expected |= record["paths"]
@@ -136,7 +137,8 @@ def main() -> None:
     )
     told: dict[str, Any] = module.params
     if told["state"] == "compared":
-        module.exit_json(changed=False, drift=compare(told["name"], module))
+        drift = compare(told["name"], module)
+        module.exit_json(changed=False, drift=drift, report=[f"{line}; `make site` mends it" for line in drift])
     if module.check_mode:
         module.exit_json(changed=False, msg="a check records nothing")
     missing = set(told["packages"]) - installed(module, told["packages"])
