@@ -19,7 +19,7 @@ from ansible.module_utils.testing import patch_module_args
 from rollout.place import Place
 
 PLUGINS = Path(__file__).parents[2] / "playbooks/plugins"
-NAMES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
+NAMES = sorted(path.stem for path in (PLUGINS / "modules").glob("rollout_*.py"))
 ONLY_LOOK = {"rollout_status", "rollout_history"}
 VERSION = "20261123-052500-0123456789ab"
 Result = dict[str, Any]
