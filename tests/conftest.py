@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # xdist says nothing of its types
 
 from tests import parts
 from tests.coverage import record
@@ -18,7 +18,7 @@ def pytest_configure() -> None:
     parts.required()
 
 
-class Together(LoadFileScheduling):  # type: ignore[misc]  # xdist says nothing of its types
+class Together(LoadFileScheduling):  # type: ignore[misc]  # as above
     """A file of tests goes to one process, and all that need the servers to the same one: they would only wait."""
 
     def _split_scope(self, nodeid: str) -> str:

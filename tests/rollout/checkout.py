@@ -185,7 +185,7 @@ class Checkout:
     def require_whole(self) -> None:
         """Raises AssertionError unless one slot serves with every process, and the database is sound."""
         running = [len(self.running(process)) for process in PROCESSES]
-        assert running == [1, 1, 1], f"two slots run, or none: {running}"
+        assert running == [1, 1, 1], f"two slots serve, or none: {running}"
         with self._database() as database:
             assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 

@@ -161,7 +161,9 @@ class Fleet(Checkout):
         host, current = self.hosts[0], self.read("current")
         self.machines.write(host, "/run/seed.py", SEED)
         release, slot = f"{ROOT}/releases/{current['version']}", f"{ROOT}/slots/{current['slot']}"
-        self.machines.sh(host, f"cd {release}/app && python3 /run/seed.py {slot}/env {NAME} {release}/venv/bin/python")
+        self.machines.sh(
+            host, f"cd {release}/app && python3 /run/seed.py {slot}/env {NAME} {release}/venv/bin/python"
+        )
 
     def remove(self) -> None:
         self.make("down", seconds=120)

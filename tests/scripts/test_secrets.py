@@ -53,7 +53,7 @@ def tell(shop: Project, *arguments: str, status: int = 0, **more: str) -> str:
 
 def values(shop: Project) -> dict[str, str]:
     lines = tell(shop, "show", "--values").splitlines()
-    return dict(line.split(" ")[0].split("=", 1) for line in lines)  # type: ignore[misc]
+    return dict(line.split(" ")[0].split("=", 1) for line in lines)
 
 
 def file(shop: Project) -> Path:

@@ -14,7 +14,7 @@ import pytest
 from tests.parts import authority
 from tests.playbooks.hosts import scratch
 from tests.playbooks.hosts.scratch import NAME
-from tests.rollout.load import Load
+from tests.rollout.load import Ask, Load
 from tests.rollout.wire import Request, Response
 
 pytestmark = pytest.mark.verify
@@ -72,7 +72,7 @@ class Proxy:
 class Traffic:
     """Reads and writes of the tests' own web hosts."""
 
-    def prepare(self, url: str, clients: int) -> None:
+    def prepare(self, ask: Ask, clients: int) -> None:
         """Nothing to prepare."""
 
     def reads(self, client: int) -> Sequence[Request]:
