@@ -19,10 +19,8 @@ from tests.parts.machines import REPOSITORY, Machines
 
 EXAMPLE = REPOSITORY / "infra/inventories/staging/hosts.yml"
 NAME = "marefia"
-SECRETS = {
-    "PGUSER": f"{NAME}_a",
-    "PGPASSWORD": "of-the-tests-alone",
-    "BROKER_PASSWORD": "of-the-tests-alone-too",
+SECRETS = {name: f"{name.lower()}-of-the-tests" for name in ("PGPASSWORD", "BROKER_PASSWORD")} | {
+    "PGUSER": f"{NAME}_a"
 }
 
 
