@@ -54,11 +54,16 @@ class Machines:
         self._reached = dict(zip(wanted, machines, strict=False))
         self.inventory = folder / "machines.yml"
         self._control = folder / "ssh"
+        self._of_all: dict[str, Any] = {}
+        self._of_host: dict[str, dict[str, Any]] = {}
         self.tell({})
 
-    def tell(self, variables: dict[str, Any]) -> None:
-        """Write the inventory, with what it tells all hosts."""
-        self.inventory.write_text(yaml.safe_dump({"all": {"hosts": self._reached, "vars": variables}}))
+    def tell(self, variables: dict[str, Any], host: str = "") -> None:
+        """Write the inventory, with what it tells all hosts or one, too."""
+        told = self._of_host.setdefault(host, {}) if host else self._of_all
+        told.update(variables)
+        hosts = {name: reached | self._of_host.get(name, {}) for name, reached in self._reached.items()}
+        self.inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": self._of_all}}))
 
     def address(self, host: str) -> str:
         """Where the host is reached."""

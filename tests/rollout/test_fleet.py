@@ -215,6 +215,29 @@ def test_a_host_that_vanishes_in_a_rollout_fails_it_everywhere_and_costs_at_most
     fleet.require_whole()
 
 
+def test_a_host_that_may_lag_stops_no_rollout_and_the_next_one_brings_it_along(
+    site: Site, fleet: Fleet
+) -> None:
+    gone, served = fleet.hosts[1], fleet.read("current")["version"]
+    fleet.machines.tell({"rollout_may_lag": True}, gone)
+    with site.load.window("a host that may lag is away"):
+        fleet.machines.cut_off(gone, 60)
+        wait_until(
+            lambda: fleet.machines.sh(gone, "true; echo here", check=False) == "", "the host to be gone"
+        )
+        fleet.commit(visible_text("while one host is away"))
+        said = fleet.make("deploy").output
+        assert f"{gone}: Say which host keeps what it runs" in said
+        fleet.machines.await_return(gone)
+    site.count_what_was_held("a host that may lag is away", most=site.load.clients)
+    version = fleet.read("current")["version"]
+    assert fleet.versions() == {fleet.hosts[0]: version, gone: served}
+    fleet.machines.tell({"rollout_may_lag": False}, gone)
+    with site.losing_nothing("the host that lagged is brought along"):
+        fleet.make("deploy")
+    assert set(fleet.versions().values()) == {version}
+
+
 def back(site: Site, what: str, harm: Callable[[], object], again: Callable[[], bool]) -> None:
     """Do harm to what the service depends on; it has to be back in time, and only that window may lose requests."""
     with site.load.window(what):

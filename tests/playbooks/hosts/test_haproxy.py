@@ -236,3 +236,40 @@ def test_in_the_end_no_write_is_missing_or_twice(load: Load) -> None:
     load.end()
     wrong = [record.lost for record in load.records if record.key and record.lost]
     assert not [words for words in wrong if "absent" in words or "times" in words]
+
+
+CERTBOT = """#!/bin/sh
+# Stands for certbot and the public authority that it asks: has a certificate, and hands it over as certbot does.
+set -eu
+while [ "$#" -gt 0 ]; do
+    case $1 in --cert-name) name=$2 ;; --deploy-hook) hook=$2 ;; --domain) domain=$2 ;; esac
+    shift
+done
+live=/etc/letsencrypt/live/$name
+mkdir -p "$live"
+openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=$domain" \\
+    -keyout "$live/privkey.pem" -out "$live/fullchain.pem"
+RENEWED_LINEAGE=$live "$hook"
+"""
+SHOWN = (
+    "echo | openssl s_client -connect {}:443 -servername bot.example.org 2>&- | openssl x509 -noout -subject"
+)
+
+
+def test_a_certificate_of_certbots_takes_the_place_of_the_stand_in(proxy: Proxy) -> None:
+    bot = {"name": "bot", "port": scratch.PORT, "health": {"ready": "/readyz"}}
+    scratch.put(proxy.host, "/usr/local/bin/certbot", CERTBOT)
+    scratch.sh(proxy.host, "chmod 755 /usr/local/bin/certbot")
+    told = {
+        "haproxy_names": ["bot.example.org"],
+        "haproxy_certificate": "",
+        "haproxy_acme_email": "a@example.org",
+    }
+    try:
+        done = proxy.apply(rollout_facts=bot, **told)
+        assert done.status == 0, done.output
+        scratch.until(lambda: "bot.example.org" in scratch.sh(proxy.host, SHOWN.format(proxy.address)))
+    finally:
+        gone = "/usr/local/bin/certbot /etc/letsencrypt/live/bot /etc/haproxy/conf.d/bot.* /etc/haproxy/certs/bot.pem"
+        scratch.sh(proxy.host, f"rm -r {gone}")
+        assert proxy.apply().status == 0
