@@ -41,6 +41,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+STRAY = "does not belong there"
 RECORDS = Path("/var/lib/host-drift")
 Seen = dict[str, str]
 
@@ -85,7 +86,7 @@ def compare(name: str, module: AnsibleModule) -> list[str]:
             lines.append(f"{path} is gone")
             continue
         lines += [line for line in _differences(path, expected[path], found) if line]
-    lines += [f"{path} does not belong there" for path in sorted(matching(mine["closed"]) - expected.keys())]
+    lines += [f"{path} {STRAY}" for path in sorted(matching(mine["closed"]) - expected.keys())]
     missing = set(mine["packages"]) - installed(module, mine["packages"])
     return lines + [f"the package {package} is not installed" for package in sorted(missing)]
 
@@ -100,6 +101,12 @@ def _differences(path: str, expected: Seen, found: Seen) -> list[str]:
         if found["owner"] != expected["owner"]
         else "",
     ]
+
+
+def remedied(line: str) -> str:
+    """The line with what mends it."""
+    stray = line.endswith(STRAY)  # of whom it is, only a person knows
+    return f"{line}; {'remove it by hand' if stray else '`make site` mends it'}"
 
 
 def record(told: dict[str, Any]) -> str:
@@ -139,7 +146,7 @@ def main() -> None:
     if told["state"] == "compared":
         drift = compare(told["name"], module)
         module.exit_json(
-            changed=False, drift=drift, report=[f"{line}; `make site` mends it" for line in drift]
+            changed=False, drift=drift, report=[remedied(line) for line in drift]
         )
     if module.check_mode:
         module.exit_json(changed=False, msg="a check records nothing")
