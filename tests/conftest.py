@@ -18,7 +18,7 @@ def pytest_configure() -> None:
     parts.required()
 
 
-class Together(LoadFileScheduling):  # type: ignore[misc]  # as above
+class Together(LoadFileScheduling):
     """A file of tests goes to one process, and all that need the servers to the same one: they would only wait."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -145,9 +145,7 @@ def main() -> None:
     told: dict[str, Any] = module.params
     if told["state"] == "compared":
         drift = compare(told["name"], module)
-        module.exit_json(
-            changed=False, drift=drift, report=[remedied(line) for line in drift]
-        )
+        module.exit_json(changed=False, drift=drift, report=[remedied(line) for line in drift])
     if module.check_mode:
         module.exit_json(changed=False, msg="a check records nothing")
     missing = set(told["packages"]) - installed(module, told["packages"])

@@ -258,7 +258,7 @@ SHOWN = (
 
 def test_a_certificate_of_certbots_takes_the_place_of_the_stand_in(proxy: Proxy) -> None:
     bot = {"name": "bot", "port": scratch.PORT, "health": {"ready": "/readyz"}}
-    scratch.put(proxy.host, "/usr/local/bin/certbot", CERTBOT)
+    scratch.machines().write(proxy.host, "/usr/local/bin/certbot", CERTBOT)
     scratch.sh(proxy.host, "chmod 755 /usr/local/bin/certbot")
     told = {
         "haproxy_names": ["bot.example.org"],
