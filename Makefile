@@ -4,11 +4,11 @@ VENV ?= .venv
 PYTHON ?= python3
 ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
 RELEASES ?= $(CURDIR)/.run/releases
-export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY TIME
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify remote lint build releases scan migrations pipeline site secrets deploy rollback status history smoke coverage chaos bench lock
+.PHONY: help up down test verify remote lint build releases scan migrations pipeline site secrets deploy rollback status history smoke backup restore drill coverage chaos bench lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
@@ -58,6 +58,12 @@ history:  ## every rollout: who, what, how long, how it ended
 	@scripts/play history
 smoke:  ## ask the running release everything
 	@scripts/play smoke
+backup:  ## copy the database, and read the copy again
+	@scripts/play backup
+restore:  ## bring the database back (TIME=: as it was then)
+	@scripts/play restore
+drill:  ## rehearse that beside the service, and compare
+	@scripts/play drill
 releases:  ## those that are kept
 	@scripts/venv ops
 	@"$(python)" scripts/release.py list

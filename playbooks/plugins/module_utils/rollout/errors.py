@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from errno import ENOSPC
 
 
@@ -16,6 +17,15 @@ class RolloutError(Exception):
 def counted(number: int, thing: str, things: str = "") -> str:
     """A number of things in words: 1 process, 2 processes."""
     return f"{number} {thing if number == 1 else things or thing + 's'}"
+
+
+def differences(source: Mapping[str, object], restored: Mapping[str, object]) -> str:
+    """How the figures of restored tables differ from those of the source, in words; "" when they do not."""
+    return "; ".join(
+        f"{table} has {restored.get(table, 'gone')} instead of {source.get(table, 'nothing')}"
+        for table in sorted(source.keys() | restored.keys())
+        if source.get(table) != restored.get(table)
+    )
 
 
 def line_of(error: Exception, place: object) -> str:

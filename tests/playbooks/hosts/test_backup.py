@@ -1,0 +1,256 @@
+"""Backups of PostgreSQL: what was acknowledged comes back, and what is no good is refused by its name."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.playbooks.hosts import scratch
+from tests.playbooks.hosts.scratch import NAME
+
+pytestmark = pytest.mark.verify
+LOGIN = {"PGUSER": f"{NAME}_a", "PGPASSWORD": "of-the-tests"}
+LAG = 5
+REPOSITORY = "/var/backups/tests"
+
+
+class Backups:
+    """The database, and the repository on another host."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.host = folder, scratch.names("database")[0]
+        self.keeper = next(each for each in scratch.names("fleet") if each != self.host)
+        self.told = {
+            "secrets": LOGIN | {"BACKUP_PASSWORD": "to-the-repository-of-the-tests"},
+            "backup_repository": f"{self.keeper}:{REPOSITORY}",
+            "backup_lag_seconds": LAG,
+            "backup_others": True,
+        }
+
+    def set_up(self, **told: object) -> scratch.Done:
+        return scratch.roles(self.folder, "database", ["postgresql", "backup"], self.told | told)
+
+    def play(self, name: str, *, status: int = 0, **told: object) -> str:
+        """Run a playbook. What its last module said; AssertionError when it ends otherwise."""
+        done = scratch.run(Path(f"playbooks/{name}.yml"), self.told | told, "-v")
+        assert (done.status != 0) == (status != 0), done.output
+        said: list[str] = re.findall(r'"msg": "((?:[^"\\]|\\.)*)"', done.output)
+        return next(text for text in reversed(said) if "arg spec" not in text)
+
+    def root(self, query: str, database: str = NAME, **values: object) -> str:
+        """What a query of the superuser gives; :'name' in it is a value."""
+        told = " ".join(f"-v {name}={shlex.quote(str(value))}" for name, value in values.items())
+        asked = f"printf %s {shlex.quote(query)}"
+        words = f"cd /; {asked} | runuser -u postgres -- psql -Atqd {database} -v ON_ERROR_STOP=1 {told}"
+        return scratch.sh(self.host, words).strip()
+
+    def labels(self) -> list[str]:
+        (stanza,) = json.loads(self.keep("cd /; runuser -u postgres -- pgbackrest --output=json info"))
+        return [each["label"] for each in stanza["backup"]]
+
+    def keep(self, script: str) -> str:
+        """Run a script on the repository's host."""
+        return scratch.sh(self.keeper, script)
+
+    @contextmanager
+    def damaged(self, pattern: str, how: str) -> Iterator[str]:
+        """The newest file of the repository that fits, damaged and mended again."""
+        file = self.keep(f"find {REPOSITORY} -type f -path '{pattern}' | sort | tail -1").strip()
+        assert file
+        self.keep(f"cp -a {file} /var/tmp/saved")
+        try:
+            self.keep(f"f={file}; {how}")
+            yield file
+        finally:
+            self.keep(f"cp -a /var/tmp/saved {file}")
+
+
+@pytest.fixture(scope="module")
+def backups(tmp_path_factory: pytest.TempPathFactory) -> Backups:
+    made = Backups(tmp_path_factory.mktemp("backups"))
+    made.keep(f"rm -rf {REPOSITORY}")
+    done = made.set_up()
+    assert done.status == 0, done.output
+    made.root("drop table if exists bookings")
+    made.root("create table bookings (id bigint generated always as identity primary key, note text)")
+    assert "made and read again" in made.play("backup")
+    return made
+
+
+def write(backups: Backups, count: int, note: str) -> None:
+    query = "insert into bookings (note) select :'note' from generate_series(1, :'count'::int)"
+    backups.root(query, note=note, count=count)
+
+
+def counted(backups: Backups, note: str) -> int:
+    return int(backups.root("select count(*) from bookings where note = :'note'", note=note))
+
+
+def test_a_second_run_changes_nothing(backups: Backups) -> None:
+    done = backups.set_up()
+    assert done.status == 0, done.output
+    assert set(done.changed.values()) == {0}, done.output
+
+
+def test_the_repository_is_encrypted_and_only_its_host_knows_the_password(backups: Backups) -> None:
+    write(backups, 100, "a-word-that-is-looked-for")
+    backups.play("backup")
+    for word in ("a-word-that-is-looked-for", "postgresql.conf"):
+        assert not backups.keep(f"grep -rl {word} {REPOSITORY} | head -1")
+    assert "to-the-repository" not in scratch.sh(backups.host, "cat /etc/pgbackrest.conf")
+    config = scratch.host(backups.keeper).file("/etc/pgbackrest.conf")
+    assert (config.mode, config.user, config.group) == (0o640, "root", "postgres")
+
+
+def test_the_way_between_the_hosts_leads_to_pgbackrest_only(backups: Backups) -> None:
+    address = scratch.address(backups.keeper)
+    said = scratch.sh(
+        backups.host,
+        f"cd /; runuser -u postgres -- ssh -o BatchMode=yes {address} 'x cat /etc/passwd' 2>&1 | head -3",
+    )
+    assert "root:x" not in said
+    assert "pgBackRest" in said or "ERROR" in said
+
+
+def test_a_drill_compares_every_row_while_others_write(backups: Backups) -> None:
+    stop = threading.Event()
+
+    def keep_writing() -> None:
+        while not stop.is_set():
+            write(backups, 20, "meanwhile")
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    try:
+        said = backups.play("drill")
+    finally:
+        stop.set()
+        writer.join()
+    assert re.search(r"tables? with \d+ rows as in the source at 20.*recovery took [\d.]+ s", said)
+    assert re.search(r"the last archived write was \d+ s old; writers waited \d+ ms", said)
+    assert counted(backups, "meanwhile") > 0
+    assert "beside" not in scratch.sh(backups.host, "ls /var/lib/postgresql/17; ps -u postgres -o args")
+
+
+def test_a_drill_fails_loudly_over_what_no_backup_holds(backups: Backups) -> None:
+    backups.root("create unlogged table forgotten as select 1 as id")
+    try:
+        assert "what is written to public.forgotten is in no backup; alter" in backups.play("drill", status=2)
+    finally:
+        backups.root("drop table forgotten")
+
+
+@pytest.mark.parametrize(
+    "how", ["printf XXXX | dd of=$f bs=1 seek=50000 conv=notrunc", "truncate -s 50000 $f"]
+)
+def test_a_damaged_backup_is_refused_by_name(backups: Backups, how: str) -> None:
+    backups.play("backup")
+    newest = backups.labels()[-1]
+    with backups.damaged(f"*/backup/main/{newest[:16]}/bundle/*", f"{how} 2>/dev/null"):
+        for name in ("drill", "restore"):
+            said = backups.play(name, status=2)
+            assert re.search(
+                rf"the repository is damaged: {newest[:16]}: \d+ files checksum invalid; restore", said
+            )
+    assert "as in the source" in backups.play("drill")
+
+
+def test_a_damaged_log_is_refused(backups: Backups) -> None:
+    with backups.damaged(
+        "*/archive/main/17-1/*/0000*.zst", "printf XXXX | dd of=$f bs=1 seek=20 conv=notrunc 2>/dev/null"
+    ):
+        assert "damaged: the archived log: 1 files" in backups.play("restore", status=2)
+
+
+def test_a_backup_that_is_too_old_is_refused_by_name(backups: Backups) -> None:
+    newest = backups.labels()[-1]
+    said = backups.play("restore", status=2, backup_most_days=0)
+    assert f"the newest backup, {newest}, is 0.0 days old; at most 0 are allowed" in said
+
+
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        ("2001-01-01T00:00:00", r"the oldest backup, \d{8}-\d{6}F, ended at 20"),
+        ("yesterday", "TIME=yesterday is no moment; write it as TIME="),
+        ("2999-01-01T00:00:00", "2999-01-01 00:00:00.00:00 is yet to come; name"),
+    ],
+)
+def test_a_moment_that_cannot_be_restored_is_refused(backups: Backups, moment: str, words: str) -> None:
+    assert re.search(words, backups.play("restore", status=2, backup_time=moment))
+    assert counted(backups, "meanwhile") > 0
+
+
+def test_databases_of_others_do_not_go_back_unasked(backups: Backups) -> None:
+    backups.root("create database theirs", "postgres")
+    try:
+        said = backups.play("restore", status=2, backup_others=False)
+        assert re.search("the backup also holds .*theirs.*, which would go back to that time, too", said)
+    finally:
+        backups.root("drop database theirs", "postgres")
+
+
+def test_any_second_can_be_restored(backups: Backups) -> None:
+    write(backups, 10, "kept")
+    time.sleep(1.1)  # the moment that is restored
+    moment = backups.root("select now()")
+    time.sleep(1.1)
+    write(backups, 10, "undone")
+    backups.root("delete from bookings where note = 'kept'")
+    said = backups.play("restore", backup_time=moment)
+    assert "made and read again" in said
+    assert (counted(backups, "kept"), counted(backups, "undone")) == (10, 0)
+    write(backups, 1, "after the restore")
+    assert scratch.sh(backups.host, "ls -d /var/lib/postgresql/17/main.before-*")
+    scratch.sh(backups.host, "rm -rf /var/lib/postgresql/17/main.before-*")
+
+
+def test_ten_thousand_rows_written_during_backups_outlive_the_disk(backups: Backups) -> None:
+    """All that was acknowledged longer ago than the log may wait, and the database serves from it."""
+
+    def keep_writing() -> None:
+        for _ in range(100):
+            write(backups, 100, "acknowledged")
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    backups.play("backup")
+    writer.join()
+    time.sleep(LAG + 3)  # archive_timeout, and the way there
+    scratch.sh(backups.host, "systemctl kill -s KILL postgresql@17-main; rm -rf /var/lib/postgresql/17")
+    assert "made and read again" in backups.play("restore")
+    assert counted(backups, "acknowledged") == 10_000
+    write(backups, 1, "it serves")
+    assert "as in the source" in backups.play("drill")
+
+
+def test_a_new_server_in_the_place_of_a_lost_one_is_told_to_restore(backups: Backups) -> None:
+    scratch.sh(
+        backups.host,
+        "pg_dropcluster --stop 17 main; apt-get -qq purge -y postgresql-17 >/dev/null; rm -rf /etc/postgresql/17",
+    )
+    done = backups.set_up()
+    assert done.status != 0
+    assert "the repository holds the backups of another database than the one that runs here" in done.output
+    assert "made and read again" in backups.play("restore")
+    assert counted(backups, "acknowledged") == 10_000
+    done = backups.set_up()
+    assert done.status == 0, done.output
+
+
+def test_backups_are_pruned_by_age_and_the_newest_full_one_is_kept(backups: Backups) -> None:
+    before = backups.labels()
+    full = [label for label in before if label.endswith("F")]
+    assert len(full) > 1
+    backups.keep("apt-get -qq install -y faketime >/dev/null")
+    backups.keep("cd /; runuser -u postgres -- faketime '+20 days' pgbackrest --stanza=main expire")
+    assert backups.labels() == [label for label in before if label.startswith(full[-1])]
+    assert "as in the source" in backups.play("drill")
