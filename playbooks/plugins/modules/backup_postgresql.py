@@ -10,12 +10,15 @@ description:
   - With O(state=ready), O(state=made) and O(state=judged), on the host that has the repository.
   - With O(state=restored), the newest state, or that of O(time), is brought up beside the server, and put in its place
     when it is there. What was in its place is kept.
-  - With O(state=drilled), the same is brought up, compared with the source table by table, and removed.
+  - With O(state=drilled), the same is brought up, compared with the source table by table, and left there on port 5499
+    for whoever may log in to the source; O(state=gone) removes it.
 options:
-  state: {description: What to do, choices: [ready, made, judged, restored, drilled], required: true}
+  state: {description: What to do, choices: [ready, made, judged, restored, drilled, gone], required: true}
   name: {description: The service's database, type: str, default: ""}
   label: {description: The backup to start from, as judged, type: str, default: ""}
   time: {description: The moment to restore; the newest state without it, type: str, default: ""}
+  address: {description: Where what was restored for a drill can be reached, type: str, default: ""}
+  clients: {description: Who may reach it, type: list, elements: str, default: []}
   full: {description: Make a full backup in any case, type: bool, default: false}
   others: {description: Restore databases of other services along, type: bool, default: false}
   most_days: {description: How old the newest backup may be, type: float, default: 2}
@@ -76,15 +79,16 @@ def drill(told: dict[str, Any]) -> dict[str, Any]:
         )
     source = cluster.freeze(told["name"])
     begun = time.monotonic()
-    with cluster.beside(pgbackrest.backups()[-1].size) as folder:
+    with cluster.beside(pgbackrest.backups()[-1].size, keep=True) as folder:
         pgbackrest.restore(folder, told["label"], name=source.point)
-        cluster.start()
+        cluster.start(told["address"])
         cluster.replayed(cluster.BESIDE_PORT, paused=True)
         with cluster.connected(cluster.BESIDE_PORT, told["name"]) as connection:
             restored = cluster.figures(connection)
-    seconds = time.monotonic() - begun
-    if differ := differences(source.figures, restored):
-        raise RolloutError(f"the restored database differs (rows, checksum): {differ}")
+        seconds = time.monotonic() - begun
+        if differ := differences(source.figures, restored):
+            raise RolloutError(f"the restored database differs (rows, checksum): {differ}")
+        cluster.let_in(told["clients"])
     rows = sum(count for count, _ in restored.values())
     return {
         "changed": False,
@@ -94,6 +98,12 @@ def drill(told: dict[str, Any]) -> dict[str, Any]:
         f" {pgbackrest.moment(source.taken)}; recovery took {seconds:.1f} s; the last archived write was"
         f" {lag or 0:.0f} s old; writers waited {source.held * 1000:.0f} ms",
     }
+
+
+def end(told: dict[str, Any]) -> dict[str, Any]:
+    cluster.remove()
+    cluster.let_in([])
+    return {"changed": False, "msg": "removed what was restored for the drill"}
 
 
 def restore(told: dict[str, Any]) -> dict[str, Any]:
@@ -130,6 +140,7 @@ STATES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "judged": judge,
     "restored": restore,
     "drilled": drill,
+    "gone": end,
 }
 
 
@@ -140,6 +151,8 @@ def main() -> None:
             "name": {"type": "str", "default": ""},
             "label": {"type": "str", "default": ""},
             "time": {"type": "str", "default": ""},
+            "address": {"type": "str", "default": ""},
+            "clients": {"type": "list", "elements": "str", "default": []},
             "full": {"type": "bool", "default": False},
             "others": {"type": "bool", "default": False},
             "most_days": {"type": "float", "default": 2.0},

@@ -20,6 +20,8 @@ pytestmark = pytest.mark.verify
 LOGIN = {"PGUSER": f"{NAME}_a", "PGPASSWORD": "of-the-tests"}
 LAG = 5
 REPOSITORY = "/var/backups/tests"
+NOT_IT = ("arg spec", "removed what was restored", "no release serves", "passed on what was restored")
+"""What is said after a playbook's main word."""
 
 
 class Backups:
@@ -27,10 +29,10 @@ class Backups:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.host = folder, scratch.names("database")[0]
-        self.keeper = next(each for each in scratch.names("fleet") if each != self.host)
+        (self.keeper,) = scratch.names("backup")
         self.told = {
             "secrets": LOGIN | {"BACKUP_PASSWORD": "to-the-repository-of-the-tests"},
-            "backup_repository": f"{self.keeper}:{REPOSITORY}",
+            "backup_repository": REPOSITORY,
             "backup_lag_seconds": LAG,
             "backup_others": True,
         }
@@ -43,7 +45,7 @@ class Backups:
         done = scratch.run(Path(f"playbooks/{name}.yml"), self.told | told, "-v")
         assert (done.status != 0) == (status != 0), done.output
         said: list[str] = re.findall(r'"msg": "((?:[^"\\]|\\.)*)"', done.output)
-        return next(text for text in reversed(said) if "arg spec" not in text)
+        return next(text for text in reversed(said) if not any(words in text for words in NOT_IT))
 
     def root(self, query: str, database: str = NAME, **values: object) -> str:
         """What a query of the superuser gives; :'name' in it is a value."""
@@ -76,7 +78,7 @@ class Backups:
 @pytest.fixture(scope="module")
 def backups(tmp_path_factory: pytest.TempPathFactory) -> Backups:
     made = Backups(tmp_path_factory.mktemp("backups"))
-    made.keep(f"rm -rf {REPOSITORY}")
+    made.keep(f"rm -rf {REPOSITORY} /etc/pgbackrest.conf")
     done = made.set_up()
     assert done.status == 0, done.output
     made.root("drop table if exists bookings")
@@ -138,6 +140,44 @@ def test_a_drill_compares_every_row_while_others_write(backups: Backups) -> None
     assert re.search(r"the last archived write was \d+ s old; writers waited \d+ ms", said)
     assert counted(backups, "meanwhile") > 0
     assert "beside" not in scratch.sh(backups.host, "ls /var/lib/postgresql/17; ps -u postgres -o args")
+
+
+def serve(host: str, check: str) -> None:
+    """A release that serves, as far as its check needs one."""
+    told = LOGIN | {"ENVIRONMENT": "staging", "DATABASE_URL": f"postgres://database:5432/{NAME}"}
+    service = scratch.FACTS | {
+        "app": "app", "requirements": "r", "pythons": ["3.13"], "settings_module": "s", "migrate": "true",
+        "processes": {"web": {"command": "true"}}, "check": check,
+    }  # fmt: skip
+    files = {
+        "current.json": json.dumps({"version": "1", "slot": "blue"}),
+        "slots/blue/env": "".join(f"{name}={value}\n" for name, value in told.items()),
+        "releases/1/manifest.json": json.dumps({"commit": "abc"}),
+        "releases/1/service.yml": json.dumps(service),
+    }
+    scratch.sh(host, f"cd /srv; mkdir -p {NAME}/data {NAME}/slots/blue {NAME}/releases/1/app")
+    for path, text in files.items():
+        scratch.machines().write(host, f"/srv/{NAME}/{path}", text)
+
+
+def test_a_drill_has_the_release_that_serves_check_what_was_restored(backups: Backups) -> None:
+    first = scratch.names("fleet")[0]
+    scratch.sh(first, "apt-get -qq install -y postgresql-client-17 >/dev/null")
+    address = scratch.address(backups.host)
+    scratch.sh(first, f"grep -q ' database$' /etc/hosts || echo '{address} database' >>/etc/hosts")
+    ask = 'psql "$DATABASE_URL" -Atc "select pg_is_in_recovery(), current_user, count(*) > 0 from bookings" '
+    try:
+        serve(first, f'{ask} >"$DATA_DIR/checked"')
+        backups.play("drill")
+        assert scratch.sh(first, f"cat /srv/{NAME}/data/checked").strip() == f"t|{NAME}|t"
+        serve(first, "echo half of it is gone; false")
+        done = scratch.run(Path("playbooks/drill.yml"), backups.told)
+        assert done.status != 0
+        assert "the check of 1 failed on what was restored: half of it is gone" in done.output
+    finally:
+        scratch.sh(first, f"rm -rf /srv/{NAME}")
+    assert "beside" not in scratch.sh(backups.host, "ls /var/lib/postgresql/17; ps -u postgres -o args")
+    assert "5499" not in scratch.sh(backups.host, "nft list ruleset")
 
 
 def test_a_drill_fails_loudly_over_what_no_backup_holds(backups: Backups) -> None:

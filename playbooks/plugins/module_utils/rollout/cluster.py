@@ -156,10 +156,11 @@ def _locked(holder: Any) -> bool:
 
 
 @contextmanager
-def beside(size: int) -> Iterator[Path]:
+def beside(size: int, *, keep: bool = False) -> Iterator[Path]:
     """An empty folder beside the database's own. Whatever is left there in the end is stopped and removed.
 
     :param size: bytes that have to fit.
+    :param keep: leave it there when nothing failed.
     """
     free = shutil.disk_usage(HOME if HOME.exists() else HOME.parent).free
     if free < size * 1.1:
@@ -167,18 +168,22 @@ def beside(size: int) -> Iterator[Path]:
             f"{free >> 20} MB free in {HOME}, the restored database needs {size * 1.1 / 2**20:.0f} MB",
             "free space there",
         )
-    _remove()
+    remove()
     user = pwd.getpwnam("postgres")
     for folder in (HOME, BESIDE):
         folder.mkdir(mode=0o700, exist_ok=True)
         os.chown(folder, user.pw_uid, user.pw_gid)
     try:
         yield BESIDE
-    finally:
-        _remove()
+    except BaseException:
+        remove()
+        raise
+    if not keep:
+        remove()
 
 
-def _remove() -> None:
+def remove() -> None:
+    """Stop the server beside, if there is one, and remove it."""
     if (BESIDE / "postmaster.pid").exists():
         _control("stop", "--mode=immediate")
     shutil.rmtree(BESIDE, ignore_errors=True)
@@ -201,19 +206,33 @@ def _last_words() -> str:
     return next((line for line in reversed(lines) if "FATAL" in line or "ERROR" in line), "")
 
 
-def start() -> None:
-    """Start the server beside: on a port of its own, for this host's superuser only."""
+def start(address: str = "") -> None:
+    """Start the server beside, on a port of its own: for this host's superuser, and at an address if one is given."""
     settings = {
         "config_file": f"/etc/postgresql/{VERSION}/main/postgresql.conf",
         "data_directory": BESIDE,
         "port": BESIDE_PORT,
-        "listen_addresses": "",
+        "listen_addresses": address,
         "external_pid_file": "",
         "cluster_name": "beside",
         "shared_buffers": "64MB",
     }
     told = " ".join(f"-c {key}='{value}'" for key, value in settings.items())
     _control("start", f"--timeout={START_SECONDS:.0f}", f"--log={BESIDE}/server.log", f"--options={told}")
+
+
+def let_in(clients: list[str]) -> None:
+    """Let these addresses through the host's firewall to the server beside, and nobody from before any more."""
+    table = subprocess.run(
+        ["nft", "list", "table", "inet", "host"], capture_output=True, text=True, check=False
+    )
+    if table.returncode:
+        return  # this host has no firewall
+    if f"dport {BESIDE_PORT}" in table.stdout:
+        subprocess.run(["systemctl", "reload", "nftables"], check=True, capture_output=True)
+    if clients:
+        rule = f"add rule inet host input ip saddr {{ {', '.join(clients)} }} tcp dport {BESIDE_PORT} accept"
+        subprocess.run(["nft", rule], check=True, capture_output=True)
 
 
 def replayed(port: int, *, paused: bool) -> None:
