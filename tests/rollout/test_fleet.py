@@ -163,14 +163,23 @@ def test_two_deploys_at_once_lose_nothing_and_the_second_is_told_who_is_at_it(si
         site.hold_back_a_second_deploy()
 
 
+def secret(fleet: Fleet, act: str, name: str) -> Change:
+    """What is done to a secret in the vault."""
+
+    def change(_: Path) -> None:
+        fleet.run("scripts/secrets", act, name)
+
+    return named(change, f"{act} {name}")
+
+
 def test_a_secret_is_rotated_under_load(site: Site, fleet: Fleet) -> None:
     before = fleet.told()
     with site.losing_nothing("secret rotated"):
-        fleet.run("scripts/secrets", "rotate", "PGPASSWORD")
-        fleet.make("site")
+        fleet.commit(secret(fleet, "rotate", "PGPASSWORD"))
+        fleet.make("site")  # both work
         fleet.make("deploy")
-        fleet.run("scripts/secrets", "retire", "PGPASSWORD")
-        fleet.make("site")
+        fleet.commit(secret(fleet, "retire", "PGPASSWORD"))
+        fleet.make("site")  # the old one is refused
     assert fleet.told()["PGPASSWORD"] != before["PGPASSWORD"]
 
 
