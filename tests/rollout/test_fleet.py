@@ -86,6 +86,11 @@ def test_a_deploy_of_a_new_commit_reaches_every_host_and_loses_nothing(site: Sit
         version = site.deploy(visible_text("A second release"))
     assert set(fleet.versions().values()) == {version}
     fleet.require_whole()
+    told = fleet.make("status").output
+    assert all(
+        re.search(rf"(?m)^{host}: {version} serves from \w+ on port 8000 .*: ready$", told)
+        for host in fleet.hosts
+    )
 
 
 def test_a_deploy_of_settings_alone_loses_nothing_and_every_host_is_told(site: Site, fleet: Fleet) -> None:
