@@ -4,11 +4,11 @@ VENV ?= .venv
 PYTHON ?= python3
 ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
 RELEASES ?= $(CURDIR)/.run/releases
-export ENV VENV PYTHON ROLLOUT_ROOT RELEASES PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify remote lint build releases scan migrations pipeline deploy rollback status history smoke coverage chaos bench lock
+.PHONY: help up down test verify remote lint build releases scan migrations pipeline site secrets deploy rollback status history smoke coverage chaos bench lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
@@ -40,6 +40,12 @@ pipeline:  ## all stages in order (DEPLOY=1: to the end)
 	@scripts/pipeline
 remote:  ## a bare repository that runs the pipeline on push
 	@scripts/remote
+
+## For servers (ENV=staging)
+site:  ## make bare Debian servers fit to carry the service
+	@scripts/play site
+secrets:  ## the environment's secrets, made or rotated
+	@scripts/secrets
 
 ## For a release (ENV=dev, DRY_RUN=1)
 deploy:  ## roll this commit out (VERSION=: a kept release)

@@ -12,28 +12,28 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "playbooks/plugins/module_utils"))
 
 from rollout import probe, service  # noqa: E402
-from rollout.circusd import Manager  # noqa: E402
 from rollout.errors import RolloutError  # noqa: E402
+from rollout.manager import manager_of  # noqa: E402
 from rollout.place import Place  # noqa: E402
 from rollout.release import digest_of  # noqa: E402
 
 
 def serves(place: Place, version: str, settings: Path) -> bool:
     """True when there is nothing to roll out: version, settings, every process and its readiness are as wanted."""
-    current, manager = place.current, Manager(place)
+    current, manager = place.current, manager_of("process", place, "")
     if not current or current["version"] != version or place.rollout:
         return False
     if current["settings"] != digest_of(place.settings(settings)) or not manager.runs():
         return False
     facts = place.service(version)
     well = probe.get(manager.private(current["slot"]), facts.health.ready, facts.health.host).status == 200
-    port = int(os.environ.get("PORT") or manager.port)
-    return well and manager.active(current["slot"]) == set(facts.processes) and port == manager.port
+    port = int(os.environ.get("PORT") or manager.address[1])
+    return well and manager.active(current["slot"]) == set(facts.processes) and port == manager.address[1]
 
 
 def urls(place: Place) -> list[str]:
     """What a person may click."""
-    facts, port = service.load(CHECKOUT / service.FILE), Manager(place).port
+    facts, port = service.load(CHECKOUT / service.FILE), manager_of("process", place, "").address[1]
     width = max(len(name) for name in (*facts.urls, "login"))
     login = [f"  {'login':<{width}}  {facts.demo_login}"] if facts.demo_login else []
     return [f"  {name:<{width}}  http://127.0.0.1:{port}{path}" for name, path in facts.urls.items()] + login

@@ -1,7 +1,8 @@
-"""Celery's broker without a server: kombu's filesystem transport, with two races closed.
+"""How Celery reaches its broker: patiently; and its broker without a server.
 
-kombu writes a message under its final name, so that a reader can take half of one, and moves it through the
-machine's temporary folder. Here a message appears by a rename and is taken by a rename within one folder.
+The latter is kombu's filesystem transport with two races closed: kombu writes a message under its final name,
+so that a reader can take half of one, and moves it through the machine's temporary folder. Here a message
+appears by a rename and is taken by a rename within one folder.
 A killed worker still loses what it took: the outbox sends that again.
 """
 
@@ -12,8 +13,27 @@ from queue import Empty
 from time import time_ns
 from typing import Any
 
+from celery.app import amqp
+from kombu import connection
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps, loads
+
+AGAIN = 1.0  # seconds between two tries to reach a broker that is away
+
+
+class Connection(connection.Connection):
+    """Is back a second after the broker, however long that was away: kombu waits longer each time, up to 30."""
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Try until it is there."""
+        pace = {"interval_start": AGAIN, "interval_step": 0, "interval_max": AGAIN}
+        return super().ensure_connection(*args, **pace | kwargs)  # type: ignore[no-untyped-call]  # kombu is
+
+
+class AMQP(amqp.AMQP):
+    """What the application makes its connections with."""
+
+    Connection = Connection
 
 
 class Channel(filesystem.Channel):

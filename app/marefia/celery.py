@@ -12,7 +12,7 @@ from marefia import broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "marefia.settings")
 broker.register()
-app = Celery("marefia")
+app = Celery("marefia", amqp=broker.AMQP)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)

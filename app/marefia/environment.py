@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,8 +22,8 @@ STAGES = ("dev", "staging", "production")
 # What stands in infra/environments/<environment>.env, all of it, the same names in each.
 FILE_KEYS = {
     "ALLOWED_HOSTS": "names under which clients may ask, with commas between",
-    "BROKER_URL": "Celery's broker; filesystem://localhost needs no server and lives in DATA_DIR",
-    "DATABASE_URL": "the database; sqlite:///name is a file in DATA_DIR",
+    "BROKER_URL": "Celery's broker, redis://host:port/number; filesystem://localhost: files in DATA_DIR",
+    "DATABASE_URL": "the database, postgres://user@host:port/name; sqlite:///name is a file in DATA_DIR",
     "HTTPS": "whether clients come by TLS: cookies for TLS only, HSTS, and X-Forwarded-Proto is believed",
     "LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR",
     "MAIL_FROM": "the sender of mails",
@@ -34,8 +34,10 @@ FILE_KEYS = {
 }
 # What whoever starts the process adds.
 PROCESS_KEYS = {
+    "BROKER_PASSWORD": "of BROKER_URL; may be absent",  # pragma: allowlist secret
     "DATA_DIR": "what has to outlive a release: database, broker, mails, media",
     "ENVIRONMENT": "dev, staging or production",
+    "PGPASSWORD": "of DATABASE_URL, read by PostgreSQL's own library; may be absent",  # pragma: allowlist secret
     "READY_FILE": "worker and scheduler touch it when they are ready; may be absent",
     "RELEASE_COMMIT": "what /version says",
     "RELEASE_VERSION": "what /version says",
@@ -45,6 +47,7 @@ PROCESS_KEYS = {
     "STATIC_SHARED": "the hashed static files of all kept releases",
 }
 KEYS = FILE_KEYS.keys() | PROCESS_KEYS.keys()
+OPTIONAL = {"BROKER_PASSWORD", "PGPASSWORD", "READY_FILE"}
 
 
 class BadEnvironmentError(Exception):
@@ -69,6 +72,7 @@ class Environment:
     https: bool
     database: dict[str, Any]
     broker_url: str
+    broker_password: str | None = field(repr=False)
     mail: dict[str, Any]
     mail_from: str
     log_level: str
@@ -100,6 +104,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         "https": env.bool("HTTPS"),
         "database": env.dj_db_url("DATABASE_URL"),
         "broker_url": env.str("BROKER_URL", validate=validate.Regexp(r"\A[a-z+]+://", error="must be a URL")),
+        "broker_password": env.str("BROKER_PASSWORD", None),
         "mail": env.dj_email_url("MAIL_URL") if mail_url else {},
         "mail_from": env.str("MAIL_FROM", validate=one_line),
         "log_level": env.str("LOG_LEVEL", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),

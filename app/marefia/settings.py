@@ -67,16 +67,25 @@ TEMPLATES = [
 
 # -- database
 
+AWAY_AFTER = {  # libpq's names; seconds, but for the last one: milliseconds
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
 
 def _database(parsed: dict[str, Any], data_dir: Path) -> dict[str, Any]:
     """Complete what DATABASE_URL says. SQLite: a relative path is in the data folder.
 
     WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock when a transaction begins, so
     none fails half-way for having read first; FULL syncs each commit: acknowledged rows outlive power cuts.
+    PostgreSQL: a server that does not answer is away after seconds, not after the minutes that TCP has for it.
     """
     common = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     if parsed["ENGINE"] != "django.db.backends.sqlite3":
-        return parsed | common
+        return parsed | common | {"OPTIONS": AWAY_AFTER if "postgresql" in parsed["ENGINE"] else {}}
     options = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
@@ -161,12 +170,21 @@ SPECTACULAR_SETTINGS = {
 
 BROKER_DIR = ENV.data_dir / "broker"
 CELERY_BROKER_URL = ENV.broker_url
+# Not in the URL, which Celery's command line reads from the environment once more.
+CELERY_BROKER_PASSWORD = ENV.broker_password
 if ENV.broker_url.startswith("filesystem:"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(BROKER_DIR / "queue"),
         "data_folder_out": str(BROKER_DIR / "queue"),
         "control_folder": str(BROKER_DIR / "control"),
         "polling_interval": 0.2,
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "max_retries": 0,  # of a sender; worker and scheduler have their own patience (broker.Connection)
+        "socket_connect_timeout": 1,
+        "socket_timeout": 1,
+        "health_check_interval": 5,
     }
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
@@ -177,6 +195,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE = {

@@ -1,14 +1,20 @@
-"""Django for the tests: settings from an environment of their own, which leaves this process's as it was."""
+"""Django for the tests: settings from an environment of their own, which leaves this process's as it was.
+
+On SQLite, or on the PostgreSQL server that TEST_DATABASE_URL names, with the password of a user who may make
+databases; the one that stands in the URL stays untouched.
+"""
 
 import atexit
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.app.databases import Database
 from tests.app.service import Service, environment
 
 FOLDER = Path(tempfile.mkdtemp(prefix="service-tests-"))
@@ -26,9 +32,10 @@ def set_up() -> None:
         settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
         settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
         database = settings.DATABASES["default"]
-        # A file, so that threads race for the same database as in life, but not synced for each commit.
-        database["TEST"] = {"NAME": str(FOLDER / "test.sqlite3")}
-        database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+        if "sqlite3" in database["ENGINE"]:
+            # A file, so that threads race for the same database as in life, but not synced for each commit.
+            database["TEST"] = {"NAME": str(FOLDER / "test.sqlite3")}
+            database["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
         django.setup()
     finally:
         os.environ.clear()
@@ -39,23 +46,22 @@ set_up()
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """A migrated database, to be copied: migrating takes a second and a half."""
-    service = Service(tmp_path_factory.mktemp("migrated"))
+    service = Service(tmp_path_factory.mktemp("migrated")).with_database()
     service.manage("migrate")
-    return service.database
+    yield service.database
+    service.stop()
 
 
 @pytest.fixture
-def new_service(tmp_path: Path, migrated: Path) -> Iterator[Callable[[], Service]]:
+def new_service(tmp_path: Path, migrated: Database) -> Iterator[Callable[[], Service]]:
     """What makes a service of real processes on a database of its own; they end with the test."""
     made: list[Service] = []
 
     def make() -> Service:
-        service = Service(tmp_path / str(len(made)))
-        shutil.copy(migrated, service.database)
-        made.append(service)
-        return service
+        made.append(Service(tmp_path / str(len(made))).with_database(migrated))
+        return made[-1]
 
     yield make
     for service in made:
@@ -66,3 +72,10 @@ def new_service(tmp_path: Path, migrated: Path) -> Iterator[Callable[[], Service
 def service(new_service: Callable[[], Service]) -> Service:
     """One such service."""
     return new_service()
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        yield one

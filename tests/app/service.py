@@ -1,8 +1,11 @@
 """The service as real processes, told what it needs as a rollout tells it."""
 
+from __future__ import annotations
+
+import http.client
 import os
 import signal
-import sqlite3
+import socket
 import subprocess
 import sys
 import time
@@ -10,8 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.app import databases
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+WEB = ("gunicorn", "--config", "gunicorn.conf.py", "marefia.wsgi")
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -21,6 +27,8 @@ def environment(folder: Path) -> dict[str, str]:
     for name in ("DATA_DIR", "RUN_DIR", "STATIC_ROOT", "STATIC_SHARED"):
         told[name] = str(folder / name.lower())
         Path(told[name]).mkdir(parents=True, exist_ok=True)
+    if databases.server():
+        told["DATABASE_URL"] = databases.server()
     return told | {
         "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
         "ENVIRONMENT": "dev",
@@ -50,8 +58,15 @@ class Service:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.env = environment(folder)
-        self.database = Path(self.env["DATA_DIR"]) / "marefia.sqlite3"
+        self.data = Path(self.env["DATA_DIR"])
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.database: databases.Database
+
+    def with_database(self, like: databases.Database | None = None) -> Service:
+        """Give it a database of its own, empty or a copy of another."""
+        self.database = databases.new(self.data, like)
+        self.env["DATABASE_URL"] = self.database.url
+        return self
 
     def run(self, *command: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; `changes` change the environment, None takes a variable away."""
@@ -109,12 +124,7 @@ class Service:
 
     def sql(self, query: str, *values: Any) -> list[Any]:
         """Return rows of the service's database, or write to it."""
-        connection = sqlite3.connect(self.database, timeout=10)
-        try:
-            with connection:
-                return connection.execute(query, values).fetchall()
-        finally:
-            connection.close()
+        return self.database.sql(query, *values)
 
     def stop(self) -> None:
         """End what still runs."""
@@ -122,3 +132,29 @@ class Service:
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGKILL)
             process.wait()
+        self.database.drop()
+
+
+class Web:
+    """Gunicorn on a socket that is not its own, as a service manager hands it over."""
+
+    def __init__(self, service: Service, listener: socket.socket, before: str = "", **changes: str) -> None:
+        self.port = listener.getsockname()[1]
+        # LISTEN_PID has to be the pid of the process itself, which only that process knows.
+        hand_over = (
+            f"import os; os.dup2({listener.fileno()}, 3); {before}\n"
+            f"os.execvpe('gunicorn', {WEB}, os.environ | {{'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}})"
+        )
+        self.process = service.start(
+            sys.executable, "-c", hand_over, pass_fds=(listener.fileno(),), **changes
+        )
+
+    def get(self, path: str, connection: http.client.HTTPConnection | None = None) -> tuple[int, str]:
+        """Return status and body."""
+        used = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
+        used.request("GET", path)
+        response = used.getresponse()
+        body = response.read().decode()
+        if connection is None:
+            used.close()
+        return response.status, body

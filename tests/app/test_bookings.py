@@ -5,10 +5,11 @@ import threading
 import uuid
 from dataclasses import replace
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, OperationalError, connection, connections, transaction
 
 from marefia.accounts.models import User
 from marefia.outbox import mail, queue
@@ -127,6 +128,10 @@ def race(wishes: list[tuple[User, bookings.Wish]]) -> list[str]:
             results.append("new" if bookings.book(guest, wish)[1] else "same")
         except bookings.ConflictError:
             results.append("conflict")
+        except (
+            OperationalError
+        ):  # on PostgreSQL, where two who wait for each other find themselves in a deadlock
+            results.append("conflict")
         finally:
             connections.close_all()
 
@@ -153,10 +158,9 @@ def test_one_reference_sent_many_times_at_once_is_one_booking() -> None:
     assert Booking.objects.count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_without_the_transaction_the_race_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The negative control: the check alone, without the lock, lets two in."""
-    place, guests = make.listing(), [make.user() for _ in range(2)]
+@pytest.fixture
+def unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check alone, without the lock, by two who have both passed it before either writes."""
     both = threading.Barrier(2)
     monkeypatch.setattr(bookings, "_book", bookings._book.__wrapped__)  # type: ignore[attr-defined]
     monkeypatch.setattr(Listing.objects, "select_for_update", Listing.objects.all)
@@ -166,7 +170,30 @@ def test_without_the_transaction_the_race_is_lost(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         Booking.objects, "create", lambda **fields: both.wait(5) is not None and create(**fields)
     )
-    assert race([(guest, make.wish(place)) for guest in guests]) == ["new", "new"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_lock_and_the_constraint_the_race_is_lost(unlocked: None) -> None:
+    """The negative control."""
+    place = make.listing()
+    wishes = [(make.user(), make.wish(place)) for _ in range(2)]
+    constraint = import_module("marefia.stays.migrations.0002_no_overlap")
+    with connection.schema_editor() as editor:
+        constraint.drop(None, editor)
+    try:
+        assert race(wishes) == ["new", "new"]
+    finally:
+        Booking.objects.all().delete()
+        with connection.schema_editor() as editor:
+            constraint.add(None, editor)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="other databases have no such constraint")
+@pytest.mark.django_db(transaction=True)
+def test_on_postgresql_the_constraint_alone_lets_one_of_two_have_the_night(unlocked: None) -> None:
+    place = make.listing()
+    assert race([(make.user(), make.wish(place)) for _ in range(2)]) == ["conflict", "new"]
+    assert Booking.objects.count() == 1
 
 
 @pytest.mark.parametrize(

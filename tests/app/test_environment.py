@@ -44,7 +44,7 @@ def test_all_that_is_missing_or_malformed_is_named_in_one_error(told: dict[str, 
     assert "WEB_THREADS" not in message
 
 
-@pytest.mark.parametrize("name", sorted(environment.KEYS - {"READY_FILE"}))
+@pytest.mark.parametrize("name", sorted(environment.KEYS - environment.OPTIONAL))
 def test_no_setting_has_a_default(name: str, told: dict[str, str]) -> None:
     del told[name]
     with pytest.raises(environment.BadEnvironmentError, match=f"^{name}: "):

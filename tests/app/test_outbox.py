@@ -3,11 +3,13 @@
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
 from django.core import mail
 from django.db import DatabaseError, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from marefia.celery import app
@@ -19,6 +21,12 @@ from marefia.stays.models import Listing
 from tests.app import make
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def rested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins as a process does."""
+    monkeypatch.setattr(queue._Broker, "rests_until", 0.0)
 
 
 @pytest.fixture
@@ -89,6 +97,27 @@ def test_a_broker_that_is_away_fails_no_request(monkeypatch: pytest.MonkeyPatch)
     queue.send(row.pk)
     row.refresh_from_db()
     assert row.status == Status.PENDING
+
+
+def test_a_broker_that_was_away_is_asked_again_after_a_rest(
+    sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def away(*_: Any, **__: Any) -> None:
+        asked.append(1)
+        raise OSError("no broker")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(app, "send_task", away)
+        for _ in range(9):
+            queue.send(1)
+    assert len(asked) == 1, "each request would wait for it"
+    queue.send(1)
+    assert sent == []
+    monkeypatch.setattr(queue._Broker, "rests_until", monotonic())
+    queue.send(1)
+    assert sent == [1]
 
 
 def test_an_effect_happens_once_however_many_messages_come(handler: Any) -> None:
@@ -173,7 +202,7 @@ def test_work_that_keeps_failing_waits_longer_each_time_and_is_dead_at_last(hand
     row = put(handler(fail))
     waits = []
     for _ in range(queue.MAX_ATTEMPTS):
-        OutboxRow.objects.update(available_at=timezone.now())
+        OutboxRow.objects.update(available_at=Now())
         queue.deliver(row.pk)
         row.refresh_from_db()
         waits.append(row.available_at - timezone.now())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from celery.beat import Scheduler
 from celery.schedules import schedule
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import DatabaseError, OperationalError
 from django.utils import timezone
 
 from marefia.celery import app, make_folders, tell_ready
@@ -148,19 +148,23 @@ def test_a_claim_that_fails_leaves_neither_work_nor_a_run(monkeypatch: pytest.Mo
         raise OperationalError("locked")
 
     one = new(DAILY)
-    monkeypatch.setattr(queue, "put", fail)
-    assert one.tick() == 1
-    assert one.number is None  # so that the next look reads the database again
+    with monkeypatch.context() as away:
+        away.setattr(queue, "put", fail)
+        assert one.tick() == 1
     assert ScheduledRun.objects.get().last_run_at == before
     assert not OutboxRow.objects.exists()
+    one.tick()  # the lease is still its own, and it reads again what ran when
+    assert one.number == 1
+    assert OutboxRow.objects.count() == 1
 
 
 def test_a_lease_that_cannot_be_freed_expires_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     one = new()
     one.close()
     one.tick()
-    with transaction.atomic():
-        one.close()  # by a signal's handler, which must not write into what it interrupted
+    with monkeypatch.context() as within:
+        within.setattr(one, "ticking", True)
+        one.close()  # by a signal's handler, which must not use the connection that it interrupted
     assert Lease.objects.get().expires_at > timezone.now()
 
     def fail(_: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 PARTS = {
     "namespaces": "user namespaces, for a small file system of a test's own (kernel.unprivileged_userns_clone=1)",
     "docker": "any Docker engine (DOCKER_HOST)",
-    "hosts": "any inventory of Debian 13 servers",
+    "hosts": "any inventory of three Debian 13 servers (HOSTS_INVENTORY)",
     "cluster": "any Kubernetes (KUBECONFIG)",
 }
 

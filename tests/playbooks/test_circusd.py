@@ -20,7 +20,7 @@ from rollout.circusd import Manager, NoAnswer
 from rollout.errors import RolloutError
 from rollout.lease import Lease
 from rollout.place import Place
-from rollout.process import ProcessEngine
+from rollout.slots import Slots
 from rollout.status import report
 from tests.rollout.checkout import free_port, wait_until
 from tests.rollout.processes import alive
@@ -74,18 +74,20 @@ def place() -> Iterator[Place]:
 
 
 @pytest.fixture
-def engine(place: Place) -> ProcessEngine:
+def engine(place: Place) -> Slots:
     """The engine of a rollout of release 1, under its lease."""
     lease = Lease(place.root)
     lease.acquire("abebe", 600)
     place.note(version="1", number=lease.number, kind="deploy", step="switch")
-    return ProcessEngine(place, lease, ready_seconds=20)
+    place.settings_file("next").parent.mkdir()
+    place.settings_file("next").touch()
+    return Slots(place, lease, Manager(place, lease.act), ready_seconds=20)
 
 
 @pytest.fixture
-def serving(place: Place, engine: ProcessEngine) -> ProcessEngine:
+def serving(place: Place, engine: Slots) -> Slots:
     """Release 1 serves from blue, which nothing says yet."""
-    engine.switch({}, "d", "dev")
+    engine.switch("dev")
     return engine
 
 
@@ -96,7 +98,7 @@ def says(place: Place, **current: Any) -> None:
 
 
 def test_a_busy_or_refusing_manager_is_asked_again_and_never_read_as_no_process(
-    place: Place, serving: ProcessEngine, monkeypatch: pytest.MonkeyPatch
+    place: Place, serving: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager, ask = Manager(place), Manager._call
     pid = manager.pid("blue", "worker")
@@ -131,7 +133,7 @@ def test_a_manager_that_is_slow_is_not_taken_for_dead(place: Place, monkeypatch:
 
 
 def test_a_manager_that_never_answers_is_an_error_and_not_a_reason_to_end_what_it_serves(
-    place: Place, serving: ProcessEngine, monkeypatch: pytest.MonkeyPatch
+    place: Place, serving: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(circusd, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(circusd, "PATIENCE_SECONDS", 0.5)
@@ -147,15 +149,15 @@ def test_a_manager_that_never_answers_is_an_error_and_not_a_reason_to_end_what_i
 
 
 def test_a_process_that_is_restarted_while_it_is_watched_is_told_with_both_numbers(
-    place: Place, serving: ProcessEngine
+    place: Place, serving: Slots
 ) -> None:
     manager = Manager(place)
-    port, before = manager.port, manager.pid("blue", "worker")
-    assert serving.verify(port, 0.3).endswith(" ms"), "a process that stays is no reason"
+    before = manager.pid("blue", "worker")
+    assert serving.verify(0.3).endswith(" ms"), "a process that stays is no reason"
     killer = threading.Timer(0.3, os.kill, (before, signal.SIGKILL))
     killer.start()
     with pytest.raises(RolloutError) as failed:
-        serving.verify(port, 3)
+        serving.verify(3)
     killer.join()
     after = manager.pid("blue", "worker")
     assert str(failed.value) == (
@@ -165,7 +167,7 @@ def test_a_process_that_is_restarted_while_it_is_watched_is_told_with_both_numbe
 
 
 def test_a_slot_that_serves_unknown_to_current_is_refused_before_it_is_taken_for_idle(
-    place: Place, serving: ProcessEngine
+    place: Place, serving: Slots
 ) -> None:
     port, web = Manager(place).port, Manager(place).pid("blue", "web")
     says(place)
@@ -179,31 +181,34 @@ def test_a_slot_that_serves_unknown_to_current_is_refused_before_it_is_taken_for
 
 
 def test_status_says_which_slot_serves_while_a_killed_rollout_waits_to_be_undone(
-    place: Place, serving: ProcessEngine
+    place: Place, serving: Slots
 ) -> None:
     """Killed after the switch: current names the slot that was drained."""
     says(place, slot="green")
     Lease(place.root, 1).release()
-    lines = report(place)
+    lines = report(place, Manager(place))
     assert lines[0] == f"1 serves from blue on port {Manager(place).port}: ready"
     assert lines[-1] == "rollout 1 died in step switch; the next deploy undoes it"
     says(place)
-    assert " since today: ready" in report(place)[0]
+    assert " since today: ready" in report(place, Manager(place))[0]
     Manager(place).stop("blue")
-    assert report(place)[0] == "1 does not serve: no web runs; `make deploy` starts it"
+    assert report(place, Manager(place))[0] == "1 does not serve: no web runs; `make deploy` starts it"
 
 
-def test_status_says_that_processes_outlived_their_manager(place: Place, serving: ProcessEngine) -> None:
+def test_status_says_that_processes_outlived_their_manager(place: Place, serving: Slots) -> None:
     says(place)
     manager = Manager(place)
     os.kill(manager._pid, signal.SIGKILL)
     wait_until(lambda: not manager.runs(), "circusd to be gone")
-    assert report(place)[0] == "1: its service manager died, 2 processes still serve; `make up` mends it"
+    assert (
+        report(place, Manager(place))[0]
+        == "1: its service manager died, 2 processes still serve; `make up` mends it"
+    )
     manager.end_orphans()
-    assert report(place)[0] == "1 is stopped; `make up` starts it"
+    assert report(place, Manager(place))[0] == "1 is stopped; `make up` starts it"
 
 
-def test_a_manager_whose_files_were_deleted_is_found_and_ended(place: Place, serving: ProcessEngine) -> None:
+def test_a_manager_whose_files_were_deleted_is_found_and_ended(place: Place, serving: Slots) -> None:
     manager = Manager(place)
     pids = [manager._pid, manager.pid("blue", "web"), manager.pid("blue", "worker")]
     rmtree(place.root / "run")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -135,3 +139,47 @@ def test_demo_data_is_loaded_where_the_service_has_any(place: Place) -> None:
         RolloutError, match=r"the demo data could not be loaded: no demo today; mend the demo command"
     ):
         database.load_demo(place, TOLD, 10)
+
+
+def test_of_a_traceback_the_error_is_told_without_the_lines_that_explain_it() -> None:
+    said = "Traceback (most recent call last):\n  at\nValueError: one\nTraceback (most recent call last):\n  at\n"
+    done = subprocess.CompletedProcess(
+        [], 1, "", said + "Error: two\nLINE 1: SELECT\n             ^\nDETAIL: row 7"
+    )
+    assert database.last_words(done) == "Error: two"
+
+
+# -- on hosts, where a rollout is root
+
+SERVICE = 12345  # the service's user
+
+
+@pytest.fixture
+def hosted(place: Place) -> Iterator[Place]:
+    """The same, where users other than root get to, with data of the service's user."""
+    if os.geteuid():
+        pytest.skip("only root can act as another user")
+    folder = Path(tempfile.mkdtemp())
+    shutil.copytree(place.root, folder, dirs_exist_ok=True)
+    folder.chmod(0o755)
+    for path in [folder / "data", *(folder / "data").iterdir()]:
+        os.chown(path, SERVICE, SERVICE)
+    (folder / "data").chmod(0o700)
+    yield Place(folder)
+    shutil.rmtree(folder)
+
+
+def test_a_command_of_a_release_is_the_services_own_on_hosts(hosted: Place) -> None:
+    tell(hosted, migrate="id -u >$RUN_DIR/said; id -G >>$RUN_DIR/said; touch $DATA_DIR/made")
+    database.migrate(hosted, TOLD, 60)
+    assert (hosted.root / "run/command/said").read_text() == f"{SERVICE}\n{SERVICE}\n"
+    assert (hosted.root / "data/made").stat().st_uid == SERVICE
+
+
+def test_a_copy_on_hosts_is_made_by_the_services_user(hosted: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that root leaves beside a database lock the service out."""
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")  # one that every user may run
+    assert database.back_up(hosted, "1", 7) == ["000007-shop.sqlite3"]
+    copy = hosted.root / "backups/000007-shop.sqlite3"
+    assert rows(copy) == [("Marta",)]
+    assert (copy.stat().st_uid, copy.stat().st_mode & 0o777) == (SERVICE, 0o600)

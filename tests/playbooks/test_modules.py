@@ -16,9 +16,11 @@ import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from rollout.place import Place
+
 PLUGINS = Path(__file__).parents[2] / "playbooks/plugins"
-NAMES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
-ONLY_LOOK = {"process_status", "rollout_history"}
+NAMES = sorted(path.stem for path in (PLUGINS / "modules").glob("rollout_*.py"))
+ONLY_LOOK = {"rollout_status", "rollout_history"}
 VERSION = "20261123-052500-0123456789ab"
 Result = dict[str, Any]
 Call = Callable[..., Result]
@@ -58,12 +60,13 @@ def needed(name: str, tmp_path: Path) -> dict[str, Any]:
     arguments: dict[str, dict[str, Any]] = {
         "rollout_lease": {"owner": "abebe", "version": VERSION},
         "rollout_release": {
-            "number": 1, "store": str(tmp_path / "store"), "name": "shop", "environment": "dev", "settings": file,
+            "number": 1, "store": str(tmp_path / "store"), "name": "shop", "environment": "dev", "settings": "A=1",
         },
-        "rollout_database": {"number": 1, "state": "migrated", "environment": "dev", "settings": file},
-        "rollout_record": {"number": 1, "store": str(tmp_path / "store"), "name": "shop", "settings": file},
-        "process_slot": {"number": 1, "state": "proved", "port": 1, "manager": file, "environment": "dev",
-                         "settings": file, "digest": "d"},
+        "rollout_database": {"number": 1, "state": "migrated", "environment": "dev"},
+        "rollout_record": {"number": 1, "store": str(tmp_path / "store"), "name": "shop"},
+        "rollout_slot": {"number": 1, "state": "proved", "port": 1, "manager": file, "environment": "dev",
+                         "engine": "process", "name": "shop"},
+        "rollout_status": {"engine": "process", "name": "shop"},
     }  # fmt: skip
     return arguments.get(name, {})
 
@@ -75,13 +78,13 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_the_modules_tested_here_are_all_there_are() -> None:
     assert NAMES == [
-        "process_slot",
-        "process_status",
         "rollout_database",
         "rollout_history",
         "rollout_lease",
         "rollout_record",
         "rollout_release",
+        "rollout_slot",
+        "rollout_status",
     ]
 
 
@@ -231,9 +234,12 @@ def full(number: int) -> None:
 def recorded(call: Call, tmp_path: Path) -> Result:
     """Record a success."""
     call("rollout_lease", **needed("rollout_lease", tmp_path))
-    (tmp_path / "settings.env").touch()
-    (tmp_path / "run/releases" / VERSION).mkdir(parents=True)
-    return call("rollout_record", digest="d", **needed("rollout_record", tmp_path))
+    place = Place(tmp_path / "run")
+    place.note(settings="d")
+    place.settings_file("next").parent.mkdir()
+    place.settings_file("next").touch()
+    place.release(VERSION).mkdir(parents=True)
+    return call("rollout_record", **needed("rollout_record", tmp_path))
 
 
 def test_a_pruning_that_fails_is_told_and_fails_nothing(
@@ -281,7 +287,7 @@ def test_an_unknown_release_is_one_line(call: Call, tmp_path: Path) -> None:
 def test_a_port_that_somebody_else_has_is_one_line(call: Call, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        line = failing(call, tmp_path, "process_slot", state="possible", port=port)
+        line = failing(call, tmp_path, "rollout_slot", state="possible", port=port)
     assert line == (
         f"port {port} cannot be used: Address already in use; "
         "stop what listens there, or choose another one: make up PORT=8001"
@@ -291,7 +297,7 @@ def test_a_port_that_somebody_else_has_is_one_line(call: Call, tmp_path: Path) -
 def test_settings_that_are_not_there_are_one_line(call: Call, tmp_path: Path) -> None:
     line = failing(call, tmp_path, "rollout_database")
     assert line == (
-        f"No such file or directory ({tmp_path}/settings.env); mend that and run the command again"
+        f"No such file or directory ({tmp_path}/run/settings/next.env); mend that and run the command again"
     )
 
 
@@ -306,9 +312,10 @@ def test_a_full_disk_is_one_line_that_says_so(
     ).replace(str(tmp_path / "run"), "/somewhere")
 
 
-def test_asking_what_does_not_run_is_one_line(call: Call) -> None:
-    assert call("process_status", smoke=True)["msg"] == "nothing serves here; run `make deploy`"
-    assert call("process_status")["report"] == ["nothing serves here yet; `make up` changes that"]
+def test_asking_what_does_not_run_is_one_line(call: Call, tmp_path: Path) -> None:
+    told = needed("rollout_status", tmp_path)
+    assert call("rollout_status", smoke=True, **told)["msg"] == "nothing serves here; run `make deploy`"
+    assert call("rollout_status", **told)["report"] == ["nothing serves here yet; `make up` changes that"]
 
 
 def test_history_is_a_line_for_each_rollout_that_ended(call: Call, tmp_path: Path) -> None:
@@ -331,7 +338,7 @@ def test_history_is_a_line_for_each_rollout_that_ended(call: Call, tmp_path: Pat
     assert [each["number"] for each in told["rollouts"]] == [8]
 
 
-@pytest.mark.parametrize("name", ["rollout_lease", "process_status", "rollout_history"])
+@pytest.mark.parametrize("name", ["rollout_lease", "rollout_status", "rollout_history"])
 def test_what_the_system_refuses_is_one_line_with_a_remedy(call: Call, tmp_path: Path, name: str) -> None:
     (tmp_path / "run").touch()
     line = call(name, **needed(name, tmp_path))["msg"]

@@ -53,8 +53,8 @@ def rollout(number: int, version: str, **more: Any) -> dict[str, Any]:
 
 
 def settle(place: Place, number: int, version: str, digest: str = "d") -> dict[str, Any]:
-    place.note(**rollout(number, version))
-    record.settle(place, digest=digest)
+    place.note(**rollout(number, version), settings=digest)
+    record.settle(place)
     current = place.current
     assert current is not None
     return current
@@ -186,8 +186,15 @@ def test_whoever_has_lost_the_lease_prunes_nothing(place: Place) -> None:
     assert unpacked(place) == VERSIONS
 
 
-def test_settings_are_kept_beside_the_release_that_they_served(place: Place) -> None:
-    settle(place, 1, VERSIONS[0])
-    (place.root / "dev.env").write_text("A=1\n")
-    record.keep_settings(place, place.root / "dev.env")
-    assert (place.release(VERSIONS[0]) / "settings.env").read_text() == "A=1\n"
+def test_settings_are_kept_for_as_long_as_the_release_that_they_served(place: Place) -> None:
+    place.settings_file("next").parent.mkdir()
+    place.settings_file("next").write_text("A=1\n")
+    for number, version in enumerate(VERSIONS, 1):
+        settle(place, number, version)
+        record.keep_settings(place)
+        place.note(**rollout(number, version))
+        record.remember(place, rollout(number, version), "done")
+    assert place.settings_file(VERSIONS[0]).read_text() == "A=1\n"
+    record.forget_old(place, nullcontext, place.root / "store", "shop", keep=1)
+    assert not place.settings_file(VERSIONS[0]).exists()
+    assert place.settings_file(VERSIONS[5]).exists()

@@ -38,9 +38,9 @@ def test_a_digest_tells_settings_apart_and_does_not_tell_them() -> None:
 
 def test_secrets_are_invented_once_and_for_their_owner_only(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    release.make_secrets(place, ["ONE"])
+    release.keep_secrets(place, {}, ["ONE"])
     first = (tmp_path / "secrets.env").read_text()
-    release.make_secrets(place, ["ONE", "TWO"])
+    release.keep_secrets(place, {}, ["ONE", "TWO"])
     assert first in (tmp_path / "secrets.env").read_text()
     assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600
     (tmp_path / "dev.env").write_text("A=1\n")
@@ -50,14 +50,26 @@ def test_secrets_are_invented_once_and_for_their_owner_only(tmp_path: Path) -> N
     assert len(settings["ONE"]) >= 50
 
 
-def test_only_a_rollback_serves_with_the_settings_of_then(tmp_path: Path) -> None:
-    place, given = Place(tmp_path), tmp_path / "dev.env"
-    kept = place.release(CLEAN) / "settings.env"
-    assert release.settings_file(place, CLEAN, given, "rollback") == given, "none were kept"
-    kept.parent.mkdir(parents=True)
-    kept.touch()
-    assert release.settings_file(place, CLEAN, given, "rollback") == kept
-    assert release.settings_file(place, CLEAN, given, "deploy") == given
+def test_secrets_that_are_given_take_the_place_of_those_that_were(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    release.keep_secrets(place, {"ONE": "first", "OLD": "gone"}, [])
+    release.keep_secrets(place, {"ONE": "second"}, [])
+    assert (tmp_path / "secrets.env").read_text() == "ONE=second\n"
+    assert (tmp_path / "secrets.env").stat().st_mode & 0o777 == 0o600
+
+
+def test_only_a_rollback_serves_with_the_settings_of_then_and_with_the_secrets_of_today(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    release.tell(place, CLEAN, "A=1\n", "rollback")
+    assert place.told() == {"A": "1"}, "none were kept"
+    place.settings_file(CLEAN).write_text("A=2\n")
+    release.keep_secrets(place, {"ONE": "today"}, [])
+    release.tell(place, CLEAN, "A=1\n", "rollback")
+    assert place.told() == {"A": "2", "ONE": "today"}
+    release.tell(place, CLEAN, "A=1\n", "deploy")
+    assert place.told() == {"A": "1", "ONE": "today"}
 
 
 def test_a_disk_without_room_is_found_before_anything_is_written(

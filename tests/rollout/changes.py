@@ -20,11 +20,11 @@ def visible_text(text: str) -> Change:
     return named(change, f"every page says {text}")
 
 
-def setting(name: str, value: str) -> Change:
-    """Another value in infra/environments/dev.env, and nothing else."""
+def setting(name: str, value: str, environment: str = "dev") -> Change:
+    """Another value in an environment's file, and nothing else."""
 
     def change(checkout: Path) -> None:
-        path = checkout / "infra/environments/dev.env"
+        path = checkout / f"infra/environments/{environment}.env"
         text, found = re.subn(rf"(?m)^{name}=.*$", f"{name}={value}", path.read_text())
         assert found == 1, f"{path} does not set {name}"
         path.write_text(text)

@@ -9,12 +9,14 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.request import urlopen
 
 from tests.rollout.processes import Process, alive, processes, tree
@@ -23,6 +25,8 @@ REPOSITORY = Path(__file__).parents[2]
 STEPS = ("lock", "preflight", "migrate", "prove", "switch", "verify", "record")
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "INFRA_COVERAGE_DIR", "BASH_ENV")
 """What a person's shell says, and where it is recorded which tasks and lines were executed."""
+GIVEN = ("RUN_DIR", "READY_FILE", "LISTEN_PID", "LISTEN_FDS")
+PROCESSES = ("web", "worker", "scheduler")
 Change = Callable[[Path], None]
 """Edits the files of a checkout."""
 
@@ -69,6 +73,7 @@ class Checkout:
 
     folder: Path
     port: int = field(default_factory=lambda: free_port())
+    COLUMNS: ClassVar[str] = "SELECT name FROM pragma_table_info('{table}')"
 
     def __post_init__(self) -> None:
         self.path = self.folder / "checkout"
@@ -171,6 +176,34 @@ class Checkout:
         """The web process that serves; its descendants are the workers."""
         (master,) = self.running("web", self.slot())
         return master
+
+    def told(self) -> dict[str, str]:
+        """The environment that the serving web process was really given, its own places apart."""
+        given = self.master().environment
+        return {name: value for name, value in given.items() if name not in GIVEN}
+
+    def require_whole(self) -> None:
+        """Raises AssertionError unless one slot serves with every process, and the database is sound."""
+        running = [len(self.running(process)) for process in PROCESSES]
+        assert running == [1, 1, 1], f"two slots serve, or none: {running}"
+        with self._database() as database:
+            assert database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """What the database answers beside the service, a row by its columns' names."""
+        with self._database() as database:
+            return [dict(row) for row in database.execute(query)]
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        (path,) = (self.root / "data").glob("*.sqlite3")
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
+            connection.row_factory = sqlite3.Row
+            yield connection
+
+    def logs(self, since: float) -> Path:
+        """The folder with the processes' logs, at least those written since a time."""
+        return self.root / "log"
 
     def web_workers(self) -> list[Process]:
         """The processes that answer requests."""

@@ -10,19 +10,22 @@ import argparse
 import asyncio
 import fcntl
 import importlib
+import json
 import os
 import random
 import re
+import ssl
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from tests.rollout.report import STEADY, Record, Report, Window
@@ -35,10 +38,14 @@ OVERSLEPT = 0.25
 the server owes nobody an idle connection for longer than the load's own gaps."""
 
 
+Ask = Callable[..., Any]
+"""`Load.ask`."""
+
+
 class Traffic(Protocol):
     """What a service is asked. Methods may be called for different clients at the same time."""
 
-    def prepare(self, url: str, clients: int) -> None:
+    def prepare(self, ask: Ask, clients: int) -> None:
         """Log in, choose what to write to. Raises when the service cannot be loaded."""
 
     def reads(self, client: int) -> Sequence[Request]:
@@ -93,6 +100,8 @@ class Load:
     records: list[Record] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     expired: int = 0
+    authority: Path | None = None
+    """Whose certificates an https:// URL has to show."""
     report: Report = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +109,7 @@ class Load:
         if address.hostname is None or address.port is None:
             raise ValueError(f"{self.url} names no host and port")
         self._host, self._port = address.hostname, address.port
+        self._tls = ssl.create_default_context(cafile=self.authority) if address.scheme == "https" else None
         self._window, self._stop = STEADY, threading.Event()
         self._failure: Exception | None = None
         self._ended = False
@@ -111,7 +121,7 @@ class Load:
     def __enter__(self) -> Self:
         self._lock.__enter__()
         try:
-            self.traffic.prepare(self.url, self.clients)
+            self.traffic.prepare(self.ask, self.clients)
             self._started = time.monotonic()
             self._thread.start()
             self.settle()
@@ -126,6 +136,13 @@ class Load:
             self.end()
         else:
             self._finish()
+
+    def ask(self, path: str, content: object = None) -> Any:
+        """GET a path, or POST the content, as JSON both ways. Raises urllib's errors."""
+        data = json.dumps(content).encode() if content is not None else None
+        request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30, context=self._tls) as response:
+            return json.load(response)
 
     def end(self) -> None:
         """Stop sending, look every write up, and set `report`. Does nothing the second time."""
@@ -224,7 +241,7 @@ class Load:
         lost, response, port = "", None, connection.port if connection else 0
         try:
             async with asyncio.timeout(self.timeout):
-                connection = connection or await Connection.open(self._host, self._port)
+                connection = connection or await Connection.open(self._host, self._port, self._tls)
                 port = connection.port
                 response = await connection.exchange(request.encode(f"{self._host}:{self._port}"))
         except LostError as error:
@@ -274,7 +291,7 @@ class Load:
             request = self.traffic.lookup(client, write.key)
             try:
                 async with asyncio.timeout(self.timeout):
-                    connection = connection or await Connection.open(self._host, self._port)
+                    connection = connection or await Connection.open(self._host, self._port, self._tls)
                     response = await connection.exchange(request.encode(f"{self._host}:{self._port}"))
                 if response.status != request.status:
                     raise LostError(f"status {response.status}")

@@ -5,9 +5,8 @@ import random
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
-from urllib.request import Request as Ask
-from urllib.request import urlopen
 
+from tests.rollout.load import Ask
 from tests.rollout.wire import Request, Response
 
 STYLE_SHEET = r'href="(/static/[^"]+\.[0-9a-f]{12}\.css)"'
@@ -22,16 +21,16 @@ class MarefiaTraffic:
         self._listings: list[int] = []
         self._nights: list[date] = []
 
-    def prepare(self, url: str, clients: int) -> None:
+    def prepare(self, ask: Ask, clients: int) -> None:
         """Log the guests in and give each a listing. Raises urllib's errors."""
-        listings: list[dict[str, Any]] = _ask(f"{url}/api/v1/listings")["results"]
+        listings: list[dict[str, Any]] = ask("/api/v1/listings")["results"]
         if len(listings) < clients:
             raise ValueError(f"{clients} clients need a listing each; the first page shows {len(listings)}")
         # Nights that no earlier run has taken: anywhere in a few thousand years.
         first = date(2100, 1, 1) + timedelta(days=random.SystemRandom().randrange(2_000_000))
         for client in range(clients):
             login = {"email": f"guest{client + 1}@example.org", "password": PASSWORD}
-            self._tokens.append(_ask(f"{url}/api/v1/tokens", login)["token"])
+            self._tokens.append(ask("/api/v1/tokens", login)["token"])
             self._listings.append(listings[client]["id"])
             self._nights.append(first)
 
@@ -69,10 +68,3 @@ class MarefiaTraffic:
 
     def _login(self, client: int) -> dict[str, str]:
         return {"Authorization": f"Token {self._tokens[client]}"}
-
-
-def _ask(url: str, content: dict[str, str] | None = None) -> Any:
-    """GET, or POST the content, as JSON both ways."""
-    data = json.dumps(content).encode() if content else None
-    with urlopen(Ask(url, data, {"Content-Type": "application/json"}), timeout=30) as response:
-        return json.load(response)

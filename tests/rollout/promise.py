@@ -10,9 +10,7 @@ from tests.rollout.checkout import Change, Checkout, wait_until
 from tests.rollout.load import Load
 from tests.rollout.processes import Process, alive, held_ports, tree
 from tests.rollout.report import Record, errors_said
-from tests.rollout.state import await_rest, damage, unfinished_tasks
-
-GIVEN = ("RUN_DIR", "READY_FILE", "LISTEN_PID", "LISTEN_FDS")
+from tests.rollout.state import await_rest, unfinished_tasks
 
 
 @dataclass
@@ -43,6 +41,12 @@ class Site:
         assert not strays, f"held were {sorted(held)}\n{self.explained(strays)}"
         self.table.append(f"{what}: held {len(held)} connections, lost {len(self.lost(what))} requests")
 
+    def count_what_was_held(self, what: str, most: int) -> None:
+        """Note what was lost in the windows of this name. Raises AssertionError when it is more than `most`."""
+        lost = self.lost(what)
+        self.table.append(f"{what}: lost {len(lost)} requests")
+        assert len(lost) <= most, self.explained(lost)
+
     def lost(self, what: str) -> list[Record]:
         """What was lost so far in the windows of this name."""
         return [record for record in list(self.load.records) if record.window == what and record.lost]
@@ -52,7 +56,7 @@ class Site:
         lines = [record.line() for record in lost]
         failed = [record.wall for record in lost if record.lost.startswith("status 5")]
         if failed:
-            lines += ["the web's log:", *errors_said(self.checkout.root / "log", min(failed) - 1)]
+            lines += ["the web's log:", *errors_said(self.checkout.logs(min(failed) - 1), min(failed) - 1)]
         return "\n".join(lines)
 
     def deploy(self, *changes: Change) -> str:
@@ -63,26 +67,18 @@ class Site:
         assert running["commit"] == commit
         return running["version"]
 
-    def told(self) -> dict[str, str]:
-        """The environment that the serving web process was really given, its own places apart."""
-        given = self.checkout.master().environment
-        return {name: value for name, value in given.items() if name not in GIVEN}
-
     @contextmanager
     def unharmed(self) -> Iterator[None]:
         """What is done inside may fail, but leaves what served before, with its settings, and no lease."""
         checkout = self.checkout
-        version, told, current = checkout.version(), self.told(), checkout.read("current")["version"]
+        version, told, current = checkout.version(), checkout.told(), checkout.read("current")["version"]
         yield
         assert checkout.version() == version, "another version serves"
-        assert self.told() == told
+        assert checkout.told() == told
         assert checkout.read("current")["version"] == current
         assert not checkout.read("lease"), "the lease is still held"
         assert not checkout.read("rollout"), "the rollout counts as under way"
-        assert len(checkout.running("web")) == 1, "two slots serve, or none"
-        assert len(checkout.running("worker")) == 1
-        assert len(checkout.running("scheduler")) == 1
-        assert damage(checkout) == "ok"
+        checkout.require_whole()
 
     def refused(self, reason: str, *changes: Change) -> str:
         """Commit changes whose deploy has to fail, saying why in one line here and in the history."""

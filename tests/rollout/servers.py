@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.rollout.load import Ask
 from tests.rollout.wire import Request, Response
 
 
@@ -83,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 class PlainTraffic:
     """Reads a page and posts an id."""
 
-    def prepare(self, url: str, clients: int) -> None:
+    def prepare(self, ask: Ask, clients: int) -> None:
         """Nothing to log in to."""
 
     def reads(self, client: int) -> Sequence[Request]:

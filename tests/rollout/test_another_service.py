@@ -15,7 +15,7 @@ import pytest
 
 from tests.rollout.changes import replace
 from tests.rollout.checkout import Change, Checkout, wait_until
-from tests.rollout.load import Load
+from tests.rollout.load import Ask, Load
 from tests.rollout.promise import Site
 from tests.rollout.wire import Request, Response
 
@@ -42,7 +42,7 @@ def become_the_guestbook(checkout: Path) -> None:
 class Guests:
     """Clients who write entries and look them up."""
 
-    def prepare(self, url: str, clients: int) -> None:
+    def prepare(self, ask: Ask, clients: int) -> None:
         """Nobody logs in."""
 
     def reads(self, client: int) -> Sequence[Request]:

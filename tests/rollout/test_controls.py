@@ -58,7 +58,7 @@ def lacks_proof(checkout: Path) -> None:
 def lacks_undo(checkout: Path) -> None:
     """A rollout that leaves things as they are when it failed."""
     replace(
-        checkout / MODULES / "process.py",
+        checkout / MODULES / "slots.py",
         "if not self._manager.runs():\n            return",
         "if True:\n            return",
     )
@@ -72,14 +72,16 @@ def lacks_lease(checkout: Path) -> None:
 def lacks_sweep(checkout: Path) -> None:
     """An outbox that relies on its first message."""
     replace(
-        checkout / APP / "outbox/queue.py", "    now = timezone.now()\n    rows =", "    return 0\n    rows ="
+        checkout / APP / "outbox/queue.py",
+        "    with transaction.atomic():\n        # Rows that are being",
+        "    return 0\n    with transaction.atomic():\n        # Rows that are being",
     )
 
 
 def lacks_held_socket(checkout: Path) -> None:
     """A listening socket that does not outlive what serves: its owner is replaced with each release."""
     first = "        with self._act():\n            self._manager.start(port)"
-    replace(checkout / MODULES / "process.py", first, f"        self.end()\n{first}")
+    replace(checkout / MODULES / "slots.py", first, f"        self.end()\n{first}")
 
 
 def test_without_a_drain_a_deploy_loses_requests(site: Site) -> None:

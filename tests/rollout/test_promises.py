@@ -53,7 +53,7 @@ def test_a_deploy_of_a_new_commit_loses_nothing(site: Site) -> None:
 def test_a_deploy_of_settings_alone_loses_nothing_and_the_release_is_told(site: Site) -> None:
     with site.losing_nothing("deploy of a setting"):
         site.deploy(setting("WEB_THREADS", "5"))
-    assert site.told()["WEB_THREADS"] == "5"
+    assert site.checkout.told()["WEB_THREADS"] == "5"
 
 
 def test_an_expanding_migration_loses_nothing(site: Site) -> None:

@@ -5,6 +5,7 @@ open before they send, they take a body without a length for complete. Here none
 """
 
 import asyncio
+import ssl
 from dataclasses import dataclass, field
 
 
@@ -96,10 +97,10 @@ class Connection:
         self.port: int = writer.get_extra_info("sockname")[1]
 
     @classmethod
-    async def open(cls, host: str, port: int) -> "Connection":
+    async def open(cls, host: str, port: int, tls: ssl.SSLContext | None = None) -> "Connection":
         """Connect. Raises LostError when nobody listens."""
         try:
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
         except ConnectionResetError as error:
             raise LostError("reset") from error
         except OSError as error:

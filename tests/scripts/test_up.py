@@ -242,7 +242,7 @@ def test_up_builds_and_rolls_out_what_does_not_run_yet(installed: Project) -> No
     assert said.endswith(f"rolling {VERSION} out to dev\n  site  http://127.0.0.1:1/\n")
     assert [line for line in called(installed) if "running" not in line][-2:] == [
         f"python scripts/release.py build VERSION={VERSION}",
-        f"ansible-playbook --inventory infra/inventories/dev/hosts.yml playbooks/deploy.yml VERSION={VERSION}",
+        f"ansible-playbook --inventory=infra/inventories/dev/hosts.yml playbooks/deploy.yml VERSION={VERSION}",
     ]
 
 
@@ -251,7 +251,7 @@ def test_a_kept_release_is_rolled_out_without_a_build(installed: Project) -> Non
         shown(installed, "scripts/deploy", VERSION="kept", ENV="staging") == "rolling kept out to staging\n"
     )
     assert called(installed) == [
-        "ansible-playbook --inventory infra/inventories/staging/hosts.yml playbooks/deploy.yml VERSION=kept"
+        "ansible-playbook --inventory=infra/inventories/staging/hosts.yml playbooks/deploy.yml VERSION=kept"
     ]
 
 
@@ -264,7 +264,7 @@ def test_a_build_that_failed_is_not_rolled_out(installed: Project) -> None:
 def test_a_playbook_gets_the_options_that_follow_it(installed: Project) -> None:
     shown(installed, "scripts/play", "status", "-v")
     assert called(installed) == [
-        "ansible-playbook --inventory infra/inventories/dev/hosts.yml playbooks/status.yml -v"
+        "ansible-playbook --inventory=infra/inventories/dev/hosts.yml playbooks/status.yml -v"
     ]
 
 
@@ -314,7 +314,7 @@ def test_down_keeps_the_data(installed: Project) -> None:
     (installed.state / "lease.number").touch()
     assert shown(installed, "scripts/down") == ""
     assert called(installed) == [
-        "ansible-playbook --inventory infra/inventories/dev/hosts.yml playbooks/down.yml"
+        "ansible-playbook --inventory=infra/inventories/dev/hosts.yml playbooks/down.yml"
     ]
     assert installed.state.exists()
 
@@ -359,8 +359,8 @@ def test_every_set_is_locked_with_hashes_for_every_platform(installed: Project) 
 @pytest.mark.parametrize(
     ("what", "started"),
     [
-        ("test", "-m pytest -m not verify and not chaos -n 2 --dist loadfile tests"),
-        ("verify", "-m pytest -m verify and not chaos -n 2 --dist loadfile tests"),
+        ("test", "-m pytest -m not verify and not chaos -n 2 tests"),
+        ("verify", "-m pytest -m verify and not chaos -n 2 tests"),
         ("chaos", "-m pytest -m verify or chaos tests/rollout"),
         ("coverage", "-m tests.coverage"),
         ("bench", "-m tests.bench"),
@@ -373,7 +373,7 @@ def test_a_check_starts_what_its_name_says(installed: Project, what: str, starte
 
 def test_a_check_can_be_narrowed_and_has_to_be_known(installed: Project) -> None:
     shown(installed, "scripts/check", "verify", T="tests/k8s")
-    assert called(installed)[-1] == "python -m pytest -m verify and not chaos -n 2 --dist loadfile tests/k8s"
+    assert called(installed)[-1] == "python -m pytest -m verify and not chaos -n 2 tests/k8s"
     installed.run("scripts/check", "nonsense", status=1)
     assert (
         refusal(installed, "scripts/check", "nonsense")

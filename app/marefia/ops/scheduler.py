@@ -4,12 +4,14 @@ Each run is claimed in one transaction which also checks the lease, so a schedul
 another took over can no longer act: its claim fails. Time is the database's (`Now()`), since the clocks of
 hosts differ; only the pace of renewals is this process's own. Work named like an outbox handler is put into
 the outbox within the claim: neither lost nor done twice when a scheduler dies before the message is sent.
+It waits for no broker, or its lease would expire meanwhile: what cannot be sent now is due again soon.
 """
 
 import os
 import socket
 import uuid
 from datetime import timedelta
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -33,16 +35,20 @@ log = structlog.stdlib.get_logger(__name__)
 class LeasedScheduler(Scheduler):
     """Beat's scheduler, which acts only while it holds the lease."""
 
+    producer = None  # messages go by the application's connections, which fail at once; beat's own waits
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self.number: int | None = None
-        self.renewed = 0.0
+        self.renewed = -inf
+        self.ticking = False
         super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Do at most one due run. Return the seconds until the next look."""
         if settings.ENV.ready_file:
             settings.ENV.ready_file.touch()
+        self.ticking = True
         try:
             close_old_connections()
             if not self._hold():
@@ -50,9 +56,11 @@ class LeasedScheduler(Scheduler):
             return float(min(super().tick(*args, **kwargs), self.max_interval))
         except DatabaseError as error:
             log.warning("scheduler_database_away", reason=str(error))
-            self.number = None
+            self.renewed = -inf  # what is in memory may not have been written
             connection.close()
             return float(self.max_interval)
+        finally:
+            self.ticking = False
 
     def apply_entry(self, entry: ScheduleEntry, producer: Any = None) -> None:
         """Claim a run of `entry`, and start it if the claim holds."""
@@ -75,9 +83,13 @@ class LeasedScheduler(Scheduler):
             super().apply_entry(entry, producer)
 
     def close(self) -> None:
-        """Free the lease, so that another goes on at once. Called by the signal's handler and at the end."""
-        if self.number is not None and not connection.in_atomic_block:
+        """Free the lease, so that another goes on at once. Called by the signal's handler and at the end.
+
+        The handler may have interrupted a query, whose connection cannot be used then: the end will see to it.
+        """
+        if self.number is not None and not self.ticking:
             try:
+                connection.close()
                 self._mine().update(expires_at=Now())
                 self.number = None
             except DatabaseError as error:
@@ -91,6 +103,8 @@ class LeasedScheduler(Scheduler):
             if monotonic() - self.renewed < RENEW_EVERY:
                 return True
             if self._mine().update(expires_at=until):
+                if self.renewed == -inf:
+                    self._load()
                 self.renewed = monotonic()
                 return True
             log.warning("scheduler_lease_lost", holder=self.holder)

@@ -1,15 +1,16 @@
-"""Putting work into the outbox, and doing it."""
+"""Putting work into the outbox, and doing it. Time is the database's: the clocks of hosts differ."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import structlog
 from celery import current_app
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
-from django.utils import timezone
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models.functions import Now
 
 from marefia.outbox.models import CLAIM, RESEND, OutboxRow, Status
 from marefia.outbox.registry import HANDLERS, Handler
@@ -17,7 +18,14 @@ from marefia.outbox.registry import HANDLERS, Handler
 MAX_ATTEMPTS = 10
 SWEEP_SIZE = 200
 UNKNOWN_HANDLER_WAIT = timedelta(seconds=30)
+BROKER_REST = 5.0  # seconds in which a broker that was away is not asked again: a request waits for it once
 log = structlog.stdlib.get_logger(__name__)
+
+
+class _Broker:
+    """Of this process."""
+
+    rests_until = 0.0
 
 
 def put(handler: str, payload: dict[str, Any]) -> OutboxRow:
@@ -34,25 +42,27 @@ def put(handler: str, payload: dict[str, Any]) -> OutboxRow:
 
 def send(row_id: int) -> None:
     """Tell the workers of a row. A failure is only logged: the sweep sends again."""
+    if monotonic() < _Broker.rests_until:
+        return
     try:
         current_app.send_task("marefia.outbox.deliver", args=[row_id], retry=False)
-    except Exception:
-        log.warning("outbox_not_sent", row=row_id, exc_info=True)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the work is stored
+        _Broker.rests_until = monotonic() + BROKER_REST
+        log.warning("outbox_not_sent", row=row_id, reason=repr(error))
 
 
 def deliver(row_id: int) -> bool:
     """Do a row's work unless it is done, claimed or not due. Return whether this call finished it."""
     claim = uuid.uuid4()
-    now = timezone.now()
-    due = OutboxRow.objects.filter(_free(now), pk=row_id)
-    if not due.update(claim=claim, claimed_until=now + CLAIM, attempts=F("attempts") + 1):
+    due = OutboxRow.objects.filter(_free(), pk=row_id)
+    if not due.update(claim=claim, claimed_until=_in(CLAIM), attempts=F("attempts") + 1):
         return False
     row = OutboxRow.objects.get(pk=row_id)
     handler = HANDLERS.get(row.handler)
     if (
         handler is None
     ):  # of another release, which runs beside this one or was rolled back: not the row's fault
-        _mine(row).update(claim=None, available_at=now + UNKNOWN_HANDLER_WAIT, attempts=F("attempts") - 1)
+        _mine(row).update(claim=None, available_at=_in(UNKNOWN_HANDLER_WAIT), attempts=F("attempts") - 1)
         log.warning("outbox_unknown_handler", row=row_id, handler=row.handler)
         return False
     try:
@@ -64,11 +74,13 @@ def deliver(row_id: int) -> bool:
 
 def sweep() -> int:
     """Send again what is due and was never finished, whatever became of its message. Return how many."""
-    now = timezone.now()
-    rows = OutboxRow.objects.filter(_free(now), sent_at__lte=now - RESEND)
-    ids = list(rows.order_by("available_at").values_list("pk", flat=True)[:SWEEP_SIZE])
-    if ids:
-        OutboxRow.objects.filter(pk__in=ids).update(sent_at=now)
+    with transaction.atomic():
+        # Rows that are being worked on, or that another sweep has, are not waited for.
+        rows = OutboxRow.objects.select_for_update(skip_locked=True)
+        rows = rows.filter(_free(), sent_at__lte=_in(-RESEND)).order_by("available_at")
+        ids = list(rows.values_list("pk", flat=True)[:SWEEP_SIZE])
+        if ids:
+            OutboxRow.objects.filter(pk__in=ids).update(sent_at=Now())
     for row_id in ids:
         send(row_id)
     return len(ids)
@@ -87,7 +99,7 @@ def _run(handler: Handler, row: OutboxRow) -> bool:
 
 
 def _finish(row: OutboxRow) -> bool:
-    return _mine(row).update(status=Status.DONE, done_at=timezone.now(), claim=None, last_error="") > 0
+    return _mine(row).update(status=Status.DONE, done_at=Now(), claim=None, last_error="") > 0
 
 
 def _fail(row: OutboxRow, error: Exception) -> None:
@@ -100,14 +112,18 @@ def _fail(row: OutboxRow, error: Exception) -> None:
         status=Status.DEAD if dead else Status.PENDING,
         claim=None,
         claimed_until=None,
-        available_at=timezone.now() + wait,
+        available_at=_in(wait),
         last_error=f"{type(error).__name__}: {error}"[:2000],
     )
 
 
-def _free(now: datetime) -> Q:
-    unclaimed = Q(claim__isnull=True) | Q(claimed_until__lte=now)
-    return Q(status=Status.PENDING, available_at__lte=now) & unclaimed
+def _in(wait: timedelta) -> Any:
+    return ExpressionWrapper(Now() + wait, output_field=DateTimeField())
+
+
+def _free() -> Q:
+    unclaimed = Q(claim__isnull=True) | Q(claimed_until__lte=Now())
+    return Q(status=Status.PENDING, available_at__lte=Now()) & unclaimed
 
 
 def _mine(row: OutboxRow) -> QuerySet[OutboxRow]:

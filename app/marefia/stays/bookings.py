@@ -1,4 +1,7 @@
-"""Booking a listing: no two active bookings overlap, and one reference is one booking."""
+"""Booking a listing: no two active bookings overlap, and one reference is one booking.
+
+A lock for each listing keeps the rule here; on PostgreSQL a constraint keeps it too, whoever writes.
+"""
 
 import datetime
 import uuid
@@ -12,6 +15,8 @@ from marefia.outbox import mail, queue
 from marefia.stays.models import Booking, BookingStatus, Listing
 
 MAX_NIGHTS = 90
+NO_OVERLAP = "booking_no_overlap"  # the constraint
+TAKEN = "Some of these nights are taken."
 
 
 class CannotBookError(Exception):
@@ -42,8 +47,10 @@ def book(guest: User, wish: Wish) -> tuple[Booking, bool]:
     """
     try:
         return _book(guest, wish)
-    except IntegrityError:  # the same reference, at the same moment, for another listing
-        _same(guest, wish)
+    except IntegrityError as error:
+        _same(guest, wish)  # the same reference, at the same moment, for another listing
+        if NO_OVERLAP in str(error):
+            raise ConflictError(TAKEN) from error
         raise
 
 
@@ -61,7 +68,7 @@ def _book(guest: User, wish: Wish) -> tuple[Booking, bool]:
         check_out__gt=wish.check_in,
     )
     if overlapping.exists():
-        raise ConflictError("Some of these nights are taken.")
+        raise ConflictError(TAKEN)
     booking = Booking.objects.create(
         listing=listing,
         guest=guest,

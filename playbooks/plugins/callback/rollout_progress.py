@@ -25,6 +25,7 @@ STEERING = {
     "ansible.builtin.include_role",
     "ansible.builtin.set_fact",
     "ansible.builtin.fail",
+    "ansible.builtin.validate_argument_spec",
 }
 WIDTH = 52
 
@@ -56,11 +57,12 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result: Any) -> None:
         if result._task.action == "rollout_lease":
             told = result._result["invocation"]["module_args"]
-            self._lease_seconds = told["lease_seconds"] if told["state"] == "held" else None
+            self._lease_seconds = None if told["state"] == "free" else told["lease_seconds"]
         report = result._result.get("report")
         if report is not None:
+            host = result._host.get_name()
             for line in report:
-                self._say(line)
+                self._say(line if host == "localhost" else f"{host}: {line}")
         elif result._task.action not in STEERING or self._display.verbosity:
             self._line(result, result._result.get("msg", ""))
 
@@ -73,7 +75,15 @@ class CallbackModule(CallbackBase):
         if self._display.verbosity:
             self._say(str(result._result.get("exception", "")))
 
+    def v2_on_file_diff(self, result: Any) -> None:
+        diffs = result._result.get("diff") or []
+        for diff in diffs if isinstance(diffs, list) else [diffs]:
+            if result._result.get("changed") and (text := self._get_diff(diff)):
+                self._say(text)
+
     def v2_runner_on_unreachable(self, result: Any) -> None:
+        if result._task.ignore_unreachable:
+            return  # whoever registered it says what it means
         self._display.error(
             f"{result._host.get_name()} cannot be reached: {result._result.get('msg', '')}", wrap_text=False
         )

@@ -714,6 +714,7 @@ def judge(options: argparse.Namespace) -> dict[str, Any]:
     replay = Replay(state, schema, connections[options.database], options.rollback)
     answer: dict[str, Any] = {"pending": [], "past": [], "refused": [], "overridden": []}
     if not options.rollback:
+        answer["vendor"] = connections[options.database].vendor
         answer["unknown"] = sorted(map(".".join, set(loader.applied_migrations) - known_to(loader)))
     plan = [node for leaf in loader.graph.leaf_nodes() for node in loader.graph.forwards_plan(leaf)]
     for node in dict.fromkeys(plan):

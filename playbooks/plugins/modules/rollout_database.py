@@ -8,7 +8,8 @@ module: rollout_database
 short_description: Judge or apply the migrations of a rollout
 description:
   - With O(state=judged), refuses a migration which the release that goes on serving could not live with.
-  - With O(state=migrated), copies the database when there is something to migrate, then migrates under a lock.
+  - With O(state=migrated), copies SQLite's files when there is something to migrate, then migrates under a lock.
+  - PostgreSQL is not copied. What a disaster in a migration takes is restored from its archived write-ahead log.
 options:
   root: {description: The environment's folder, type: path, required: true}
   number: {description: The fencing number of the lease, type: int, required: true}
@@ -16,21 +17,19 @@ options:
   step: {description: The step that this belongs to, type: str}
   state: {description: What to do, choices: [judged, migrated], required: true}
   environment: {description: dev, staging or production, type: str, required: true}
-  settings: {description: The settings file that the release is to serve with, type: path, required: true}
   demo: {description: Load demo data into an environment that never served, type: bool, default: false}
   seconds: {description: The longest that a migration may take, type: float, default: 600}
 author: [The maintainers (@maintainers)]
 """
 
 EXAMPLES = r"""
-- rollout_database: {state: judged, root: /srv/shop, number: 7, environment: dev, settings: dev.env}
+- rollout_database: {state: judged, root: /srv/shop, number: 7, environment: dev}
 """
 
 RETURN = r"""
 pending: {description: The migrations that are to be applied, type: list, returned: when judged}
 """
 
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.rollout import act, database
@@ -43,7 +42,7 @@ def judge(place: Place, lease: Lease, told: dict[str, str]) -> dict[str, Any]:
         script = database.judge_script(place)
     verdict = database.judge(place, script, told)
     with lease.act():
-        place.note(migrations=verdict["pending"])
+        place.note(migrations=verdict["pending"], vendor=verdict["vendor"])
     words = f"{len(verdict['pending'])} to apply" if verdict["pending"] else "no migration"
     return {
         "changed": False,
@@ -56,20 +55,22 @@ def migrate(place: Place, lease: Lease, told: dict[str, str], demo: bool, second
     rollout = place.rollout or {}
     did = []
     if rollout["migrations"]:
-        copies = database.back_up(place, rollout["version"], rollout["number"])
+        if rollout["vendor"] == database.POSTGRESQL:
+            copied = "not copied: PostgreSQL's archived log goes back to any second"
+        else:
+            copies = database.back_up(place, rollout["version"], rollout["number"])
+            copied = f"copied before: {', '.join(copies) or 'nothing'}"
         with lease.act():
             pass  # the last look at the number before the schema changes
         took = database.migrate(place, told, seconds)
-        did.append(
-            f"{len(rollout['migrations'])} applied in {took:.1f} s, copied before: {', '.join(copies) or 'nothing'}"
-        )
+        did.append(f"{len(rollout['migrations'])} applied in {took:.1f} s, {copied}")
     if demo and not place.current and database.load_demo(place, told, seconds):
         did.append("demo data loaded")
     return {"changed": bool(did), "msg": "; ".join(did) or "nothing to migrate"}
 
 
 def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, Any]:
-    told = place.settings(Path(parameters["settings"])) | {"ENVIRONMENT": parameters["environment"]}
+    told = place.told() | {"ENVIRONMENT": parameters["environment"]}
     if parameters["state"] == "judged":
         return judge(place, lease, told)
     return migrate(place, lease, told, parameters["demo"], parameters["seconds"])
@@ -80,7 +81,6 @@ def main() -> None:
         {
             "state": {"choices": ["judged", "migrated"], "required": True},
             "environment": {"type": "str", "required": True},
-            "settings": {"type": "path", "required": True},
             "demo": {"type": "bool", "default": False},
             "seconds": {"type": "float", "default": 600.0},
         },

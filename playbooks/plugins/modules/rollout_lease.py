@@ -12,8 +12,12 @@ description:
   - Gives it back with O(state=free).
 options:
   root: {description: The environment's folder, type: path, required: true}
-  state: {description: Whether to hold it or not, choices: [held, free], default: held}
-  number: {description: The fencing number, to give it back, type: int}
+  state:
+    description: V(looked) fails when somebody acts on this host, V(followed) takes the number that the first host gave.
+    choices: [looked, held, followed, free]
+    default: held
+  number: {description: The fencing number, to follow it or to give it back, type: int}
+  above: {description: The number to take is higher than this one, type: int, default: 0}
   owner: {description: Who rolls out, type: str}
   lease_seconds: {description: Seconds until it expires unless renewed, type: float, default: 30}
   kind: {description: What is under way, choices: [deploy, rollback, down], default: deploy}
@@ -49,8 +53,11 @@ from ansible.module_utils.rollout.place import Place
 
 def hold(place: Place, parameters: dict[str, Any]) -> dict[str, Any]:
     """Take the lease and begin the rollout's journal. A rollback without a version goes to the previous release."""
-    lease = Lease(place.root)
-    lease.acquire(parameters["owner"], parameters["lease_seconds"])
+    lease, owner, seconds = Lease(place.root), parameters["owner"], parameters["lease_seconds"]
+    if parameters["state"] == "followed":
+        lease.follow(parameters["number"], owner, seconds)
+    else:
+        lease.acquire(owner, seconds, parameters["above"])
     try:
         with lease.act():
             left, current = place.rollout, place.current or {}
@@ -107,15 +114,20 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
-            "state": {"choices": ["held", "free"], "default": "held"},
+            "state": {"choices": ["looked", "held", "followed", "free"], "default": "held"},
             "number": {"type": "int"},
+            "above": {"type": "int", "default": 0},
             "owner": {"type": "str"},
             "lease_seconds": {"type": "float", "default": 30.0},
             "kind": {"choices": ["deploy", "rollback", "down"], "default": "deploy"},
             "version": {"type": "str"},
             "pending": {"type": "bool", "default": False},
         },
-        required_if=[("state", "held", ["owner"]), ("state", "free", ["number"])],
+        required_if=[
+            ("state", "held", ["owner"]),
+            ("state", "followed", ["owner", "number"]),
+            ("state", "free", ["number"]),
+        ],
         supports_check_mode=True,
     )
     place = Place(Path(module.params["root"]))
@@ -123,6 +135,8 @@ def main() -> None:
         if module.check_mode:
             holder = Lease(place.root).holder()
             module.exit_json(changed=True, msg=f"held by {holder}" if holder else "free", number=0)
+        if module.params["state"] == "looked":
+            module.exit_json(changed=False, number=Lease(place.root).require_free())
         place.root.mkdir(parents=True, exist_ok=True)
         if module.params["state"] == "free":
             lease = Lease(place.root, module.params["number"])
@@ -133,7 +147,8 @@ def main() -> None:
                 lease.release()
             module.exit_json(changed=True)
         result = hold(place, module.params)
-        if module.params["kind"] == "rollback" and (why := nowhere(place, result["version"])):
+        first = module.params["state"] == "held"
+        if first and module.params["kind"] == "rollback" and (why := nowhere(place, result["version"])):
             module.fail_json(msg=str(why), held=False, **result)
         note = f"number {result['number']}"
         if result["killed"]:

@@ -16,8 +16,6 @@ options:
   lease_seconds: {description: Seconds until the lease expires unless renewed, type: float, default: 30}
   step: {description: The step that this belongs to, type: str}
   reason: {description: Why it failed; empty for a success, type: str, default: ""}
-  settings: {description: The settings file that the release serves with, type: path}
-  digest: {description: What identifies its settings, type: str}
   store: {description: The folder that keeps bundles, type: path, required: true}
   name: {description: The service's name, type: str, required: true}
   keep: {description: How many releases that served are kept; as many that never did, type: int, default: 5}
@@ -31,6 +29,7 @@ EXAMPLES = r"""
 RETURN = r"""
 line: {description: The line of history, type: dict, returned: when recorded}
 recorded: {description: Whether the history has it, type: bool, returned: success}
+serves: {description: Whether the new release is the one that serves, type: bool, returned: success}
 """
 
 from pathlib import Path
@@ -46,10 +45,10 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
     rollout, failed = place.rollout or {}, bool(parameters["reason"])
     with lease.act():
         if not failed:
-            record.settle(place, digest=parameters["digest"])
+            record.settle(place)
         try:
             if not failed:
-                record.keep_settings(place, Path(parameters["settings"]))
+                record.keep_settings(place)
             line = record.remember(place, rollout, "failed" if failed else "done", parameters["reason"])
         except OSError as error:
             if failed:
@@ -57,6 +56,7 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
             why = line_of(error, place.root)
             return {
                 "recorded": False,
+                "serves": True,
                 "msg": f"it serves; the next rollout writes its line of history: {why}",
             }
     try:
@@ -67,15 +67,13 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
         words = f"old releases could not be pruned: {line_of(error, place.root)}"
     else:
         words = f"{counted(len(pruned), 'old release')} pruned" if pruned else "written down"
-    return {"recorded": True, "line": line, "msg": words}
+    return {"recorded": True, "serves": not failed, "line": line, "msg": words}
 
 
 def main() -> None:
     act.run(
         {
             "reason": {"type": "str", "default": ""},
-            "settings": {"type": "path"},
-            "digest": {"type": "str"},
             "store": {"type": "path", "required": True},
             "name": {"type": "str", "required": True},
             "keep": {"type": "int", "default": 5},

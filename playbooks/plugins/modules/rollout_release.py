@@ -17,18 +17,17 @@ options:
   store: {description: The folder that keeps bundles, type: path, required: true}
   name: {description: The service's name, type: str, required: true}
   environment: {description: dev, staging or production, type: str, required: true}
-  settings: {description: The environment's settings file, type: path, required: true}
+  settings: {description: The text of the environment's settings file, type: str, required: true}
+  secrets: {description: The environment's secrets, type: dict, default: {}}
   generate: {description: Secrets to invent when they are missing, type: list, elements: str, default: []}
 author: [The maintainers (@maintainers)]
 """
 
 EXAMPLES = r"""
-- rollout_release: {root: /srv/shop, number: 7, store: /srv/bundles, name: shop, environment: dev, settings: dev.env}
+- rollout_release: {root: /srv/shop, number: 7, store: /srv/bundles, name: shop, environment: dev, settings: A=1}
 """
 
 RETURN = r"""
-settings: {description: The settings file that the release is to serve with, type: str, returned: success}
-digest: {description: What identifies its settings and secrets, type: str, returned: success}
 change: {description: What serves and what would, type: str, returned: success}
 """
 
@@ -46,16 +45,15 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
     release.fit_for(version, environment)
     unpacked = release.unpack(place, Path(parameters["store"]), parameters["name"], version)
     with lease.act():
-        release.make_secrets(place, parameters["generate"])
-    file = release.settings_file(place, version, Path(parameters["settings"]), rollout["kind"])
-    settings = place.settings(file)
+        release.keep_secrets(place, parameters["secrets"], parameters["generate"])
+        release.tell(place, version, parameters["settings"], rollout["kind"])
+        settings = place.told()
+        place.note(settings=release.digest_of(settings))
     release.check(place, version, settings | {"ENVIRONMENT": environment})
     digest, current = release.digest_of(settings), place.current or {}
     told = "other settings" if digest != current.get("settings") else "the same settings"
     return {
         "changed": unpacked,
-        "settings": str(file),
-        "digest": digest,
         "change": f"{current.get('version', 'nothing')} -> {version} with {told}",
         "msg": f"{version} {'unpacked' if unpacked else 'is here'}, its check passed",
     }
@@ -67,7 +65,8 @@ def main() -> None:
             "store": {"type": "path", "required": True},
             "name": {"type": "str", "required": True},
             "environment": {"type": "str", "required": True},
-            "settings": {"type": "path", "required": True},
+            "settings": {"type": "str", "required": True},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "generate": {"type": "list", "elements": "str", "default": [], "no_log": False},
         },
         work,

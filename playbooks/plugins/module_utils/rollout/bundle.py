@@ -102,8 +102,7 @@ def compare(release: Path) -> None:
         if not name.startswith("wheels/") and not (path.is_file() and sha256(path) == digest):
             raise RolloutError(
                 f"{path} is not what was built",
-                f"unless it serves, rm -r {release}: then it is unpacked anew, and a rollback to it takes today's "
-                "settings, for its own are in there; else deploy another release first",
+                f"unless it serves, rm -r {release}: then it is unpacked anew; else deploy another release first",
             )
 
 
@@ -126,14 +125,25 @@ def install(release: Path, manifest: dict[str, Any]) -> None:
             f"release {manifest['version']} is built for Python {', '.join(manifest['pythons'])}, this is {python}",
             "use one of these, or add this one to `pythons` in the service file",
         )
-    uv = str(Path(sys.prefix) / "bin/uv")
-    base = str(Path(sys.base_exec_prefix) / "bin" / f"python{python}")
     quiet = ["--quiet", "--offline", "--no-config"]
-    run([uv, "venv", *quiet, "--relocatable", "--python", base, "venv"], cwd=release)
+    run([uv(), "venv", *quiet, "--relocatable", "--python", base_python(), "venv"], cwd=release)
     # Relative, for any character may be in the path of a release: uv takes a comma for the end of a folder.
     options = ["--python", "venv/bin/python", "--no-index", "--require-hashes", "--compile-bytecode"]
     files = ["--find-links", "wheels", "--requirement", "requirements.txt"]
-    run([uv, "pip", "install", *quiet, *options, *files], cwd=release)
+    run([uv(), "pip", "install", *quiet, *options, *files], cwd=release)
+
+
+def uv() -> str:
+    """The installer: of this virtual environment, or the one that a host was given."""
+    found = shutil.which("uv", path=f"{sys.prefix}/bin:/usr/local/bin")
+    if not found:
+        raise RolloutError("there is no uv in /usr/local/bin", "run `make site` first")
+    return found
+
+
+def base_python() -> str:
+    """This Python outside of any virtual environment."""
+    return str(Path(sys.base_exec_prefix) / f"bin/python{sys.version_info.major}.{sys.version_info.minor}")
 
 
 def run(command: list[str], remedy: str = "", name: str = "", **options: Any) -> str:

@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -25,7 +24,7 @@ from circus.client import CircusClient
 from circus.exc import CallError
 
 from . import bundle, launch  # noqa: F401  # so that Ansible sends it along
-from .errors import RolloutError
+from .errors import RolloutError, counted
 from .files import read_json, sha256, write_atomically, write_json
 from .place import SLOTS, Place
 from .service import WEB
@@ -51,11 +50,20 @@ class Manager:
     """circusd of one environment on this host.
 
     :param act: entered for each command that changes something, and only while it is sent (a lease's `act`).
+    :param lock: the hashed requirements of circus; only `prepare` needs them.
     """
 
-    def __init__(self, place: Place, act: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    name = "circus"
+
+    def __init__(
+        self,
+        place: Place,
+        act: Callable[[], AbstractContextManager[None]] = nullcontext,
+        lock: Path | None = None,
+    ) -> None:
         self._place = place
         self._act = act
+        self._lock = lock
         self._run = place.root / "run"
         self._control = self._run / "circus.sock"
 
@@ -63,6 +71,28 @@ class Manager:
     def port(self) -> int:
         """The port that the running circusd holds, 0 when none runs."""
         return int(read_json(self._run / "port.json")["port"]) if self.runs() else 0
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    def possible(self, port: int) -> str:
+        """Preflight: the port is ours or free, the sockets' paths are short enough."""
+        self.require_short_paths()
+        if self.runs():
+            self._require_port(port)
+            return "the service manager runs"
+        if left := self.orphans():
+            return f"{counted(len(left), 'process', 'processes')} of a service manager that died will be replaced"
+        require_free(port)
+        return f"port {port} is free"
+
+    def _require_port(self, port: int) -> None:
+        if self.port != port:
+            raise RolloutError(
+                f"the service runs on port {self.port}, not {port}",
+                "run `make down` first to change the port",
+            )
 
     def runs(self) -> bool:
         """Whether circusd runs. One that is slow is waited for: taken for dead, what it serves would be ended.
@@ -138,11 +168,7 @@ class Manager:
         :param port: the service's port on 127.0.0.1.
         """
         if self.runs():
-            if self.port != port:
-                raise RolloutError(
-                    f"the service runs on port {self.port}, not {port}",
-                    "run `make down` first to change the port",
-                )
+            self._require_port(port)
             return False
         self.end_orphans()
         require_free(port)
@@ -241,6 +267,22 @@ class Manager:
         pids = self._ask("list", name=name)["pids"] if name in self._watchers() else []
         return int(pids[0]) if pids else 0
 
+    def scratch(self, process: str, slot: str) -> Path:
+        return self._run / f"{process}-{slot}"
+
+    def log(self, process: str, slot: str) -> str:
+        return str(self._log(process, slot))
+
+    def _log(self, process: str, slot: str) -> Path:
+        return self._place.root / "log" / f"{process}-{slot}.log"
+
+    def last_words(self, process: str, slot: str, since: float) -> str:
+        """The last line of its log, unless it was written earlier: that explains nothing."""
+        log = self._log(process, slot)
+        if not log.exists() or log.stat().st_mtime < since:
+            return ""
+        return "".join(log.read_text(errors="replace").strip().splitlines()[-1:])
+
     def _watchers(self) -> dict[str, str]:
         return dict(self._ask("status")["statuses"])
 
@@ -297,22 +339,19 @@ class Manager:
     def _manager(self) -> Path:
         return self._place.root / "manager"
 
-    def install(self, lock: Path) -> None:
-        """Make circusd's own virtual environment unless it is there or circusd runs.
-
-        :param lock: the hashed requirements that it is made from.
-        """
-        if self.runs():
+    def prepare(self) -> None:
+        """Make circusd's own virtual environment unless it is there or circusd runs."""
+        lock = self._lock
+        if lock is None or self.runs():
             return
         done = self._manager / f".{sha256(lock)[:16]}"
         if not done.exists():
             shutil.rmtree(self._manager, ignore_errors=True)
-            uv, quiet = str(Path(sys.prefix) / "bin/uv"), ["--quiet", "--no-config"]
-            base = Path(sys.base_exec_prefix) / f"bin/python{sys.version_info.major}.{sys.version_info.minor}"
+            uv, quiet = bundle.uv(), ["--quiet", "--no-config"]
             python = ["--python", str(self._manager / "bin/python")]
             locked = ["--require-hashes", "--requirement", str(lock)]
             remedy = "check the network and run the command again"
-            bundle.run([uv, "venv", *quiet, "--python", str(base), str(self._manager)], remedy)
+            bundle.run([uv, "venv", *quiet, "--python", bundle.base_python(), str(self._manager)], remedy)
             bundle.run([uv, "pip", "install", *quiet, *python, *locked], remedy)
             done.touch()
         source = pkgutil.get_data(__package__, "launch.py") or b""

@@ -1,34 +1,59 @@
-"""The schema's side of a rollout: judge the migrations, copy the database, apply them."""
+"""The schema's side of a rollout: judge the migrations, copy the database, apply them.
+
+Where a rollout is root (on hosts), commands of a release run as the user who owns the environment's data.
+"""
 
 from __future__ import annotations
 
 import json
-import pkgutil
-import sqlite3
+import os
 import subprocess
+import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import RolloutError
-from .files import locked, read_env, read_json, sha256, write_atomically, write_json
+from .files import locked, read_json, sha256, write_atomically, write_json
 from .place import Place
 
 if TYPE_CHECKING:
-    from ansible.module_utils import migration_judge  # noqa: F401  # Ansible sends along what it sees imported
+    # Ansible sends along what it sees imported.
+    from ansible.module_utils import migration_judge, migration_lock  # noqa: F401
 
 BACKUPS_KEPT = 3
-JUDGE = "migration_judge.py"
+JUDGE, LOCK = "migration_judge.py", "migration_lock.py"
 PROBLEMS = ("conflicts", "model_changes", "refused")
+POSTGRESQL = "postgresql"
+LOCK_TIMEOUT_SECONDS = 5  # for a table: whoever waits for it longer than that keeps all others waiting behind
+STILL_LOCKED = 75  # migration_lock.py's exit status
+VACUUM = """
+import contextlib, sqlite3, sys
+with contextlib.closing(sqlite3.connect(sys.argv[1], timeout=60)) as database:
+    database.execute("VACUUM INTO ?", (sys.argv[2],))
+"""
+
+
+def shipped(place: Place, name: str) -> Path:
+    """Put a script's own text into a file: it runs in the release's Python, which knows nothing of Ansible."""
+    script = place.root / "run" / name
+    script.parent.mkdir(parents=True, exist_ok=True)
+    loader = globals()["__spec__"].loader  # from a folder, or from the archive that Ansible sends to a host
+    write_atomically(script, loader.get_data(str(Path(__file__).parents[1] / name)).decode())
+    return script
 
 
 def judge_script(place: Place) -> Path:
-    """Put the judge's own text into a file: it runs in the release's Python, which knows nothing of Ansible."""
-    script = place.root / "run" / JUDGE
-    script.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(script, (pkgutil.get_data("ansible.module_utils", JUDGE) or b"").decode())
-    return script
+    """The judge, ready to run."""
+    return shipped(place, JUDGE)
+
+
+def as_owner(place: Place) -> dict[str, Any]:
+    """What makes a command of subprocess the service's own: as root, the user and group of the data folder."""
+    stat = (place.root / "data").stat()
+    if os.geteuid() or not stat.st_uid:
+        return {}
+    return {"user": stat.st_uid, "group": stat.st_gid, "extra_groups": []}
 
 
 def in_release(
@@ -36,8 +61,11 @@ def in_release(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as the release would: its folder, its Python, its settings."""
     environment = place.environment(version, told, told["ENVIRONMENT"])
-    for folder in (environment["RUN_DIR"], environment["DATA_DIR"]):
+    for folder in (environment["DATA_DIR"], environment["RUN_DIR"]):
         Path(folder).mkdir(parents=True, exist_ok=True)
+    owner = as_owner(place)
+    if owner:
+        os.chown(environment["RUN_DIR"], owner["user"], owner["group"])
     try:
         return subprocess.run(
             command,
@@ -48,6 +76,7 @@ def in_release(
             timeout=seconds,
             check=False,
             umask=0o077,
+            **owner,
             **options,
         )
     except subprocess.TimeoutExpired as error:
@@ -58,9 +87,11 @@ def in_release(
 
 
 def last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line of complaint of a command that failed."""
+    """The last line of complaint of a command that failed: of a traceback the error, without what explains it."""
     lines = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
-    return lines[-1].strip()
+    traceback = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent")]
+    after = lines[traceback[-1] + 1 :] if traceback else []
+    return next((line for line in after if not line.startswith((" ", "\t"))), lines[-1]).strip()
 
 
 def judge(place: Place, script: Path, told: dict[str, str]) -> dict[str, Any]:
@@ -69,14 +100,14 @@ def judge(place: Place, script: Path, told: dict[str, str]) -> dict[str, Any]:
     The one that serves has to live with the migrations to come. The one to come has to live with those that were
     applied and that it does not know: a rollback, an older release, a commit that took a migration away.
 
-    :returns: {"pending": [...], "overridden": [...]}
+    :returns: {"pending": [...], "overridden": [...], "vendor": of the database}
     :raises RolloutError: one cannot, or a migration is missing or conflicting; the text names the way out.
     """
     new, current = (place.rollout or {})["version"], place.current
     if not current:
         verdicts = [_ask(place, script, new, ["judge"], told)]
     else:
-        running, its = current["version"], read_env(place.root / "slots" / place.serving / "env")
+        running, its = current["version"], place.settings(place.root / "slots" / place.serving / "env")
         stands = _needs(place, script, running, its)
         verdicts = [_ask(place, script, new, ["judge", "--needs", str(stands)], told)]
         if verdicts[0]["unknown"]:
@@ -88,6 +119,7 @@ def judge(place: Place, script: Path, told: dict[str, str]) -> dict[str, Any]:
     return {
         "pending": verdicts[0].get("pending", []),
         "overridden": [_line(each) for each in verdicts[0].get("overridden", [])],
+        "vendor": verdicts[0]["vendor"],
     }
 
 
@@ -165,8 +197,10 @@ def _ask(
 def back_up(place: Place, version: str, number: int) -> list[str]:
     """Copy every SQLite file of the service's state before it is migrated; older copies are pruned by count."""
     made = []
-    folder = place.root / "backups"
+    folder, owner = place.root / "backups", as_owner(place)
     folder.mkdir(mode=0o700, exist_ok=True)
+    if owner:
+        os.chown(folder, owner["user"], owner["group"])
     for name in place.service(version).state:
         source = place.root / "data" / name
         if not source.exists():
@@ -175,14 +209,21 @@ def back_up(place: Place, version: str, number: int) -> list[str]:
         partial = folder / f".{target.name}"
         for rest in folder.glob(f".*-{name}"):  # of a rollout that was killed meanwhile
             rest.unlink()
-        try:
-            with closing(sqlite3.connect(source, timeout=60)) as database:
-                database.execute("VACUUM INTO ?", (str(partial),))
-        except sqlite3.Error as error:
+        # By a process of its own: root's would leave files beside the database that the service cannot open.
+        done = subprocess.run(
+            [sys.executable, "-c", VACUUM, str(source), str(partial)],
+            capture_output=True,
+            text=True,
+            check=False,
+            umask=0o077,
+            **owner,
+        )
+        if done.returncode:
             partial.unlink(missing_ok=True)
             raise RolloutError(
-                f"{source} cannot be copied to {folder}: {error}", "free space there and deploy again"
-            ) from error
+                f"{source} cannot be copied to {folder}: {last_words(done)}",
+                "free space there and deploy again",
+            )
         partial.rename(target)
         made.append(target.name)
         for old in sorted(folder.glob(f"*-{name}"))[:-BACKUPS_KEPT]:
@@ -193,13 +234,22 @@ def back_up(place: Place, version: str, number: int) -> list[str]:
 def migrate(place: Place, told: dict[str, str], seconds: float) -> float:
     """Apply the pending migrations, alone in the environment. Returns the seconds it took.
 
-    The command inherits the lock, so that it is held as long as the command lives, whoever kills its parent.
+    The command inherits the lock, so that it is held as long as the command lives, whoever kills its parent. On
+    PostgreSQL so is a lock in the database, for other hosts; and no statement of the command waits or runs too long.
     """
-    version = (place.rollout or {})["version"]
+    rollout = place.rollout or {}
+    version, postgresql = rollout["version"], rollout.get("vendor") == POSTGRESQL
+    command = ["/bin/sh", "-c", place.service(version).migrate]
     begin = time.monotonic()
     with locked(place.root / "migrate.lock", seconds, "a migration that still runs") as lock:
-        done = in_release(
-            place, version, ["/bin/sh", "-c", place.service(version).migrate], told, seconds, pass_fds=(lock,)
+        if postgresql:
+            command = ["python", str(shipped(place, LOCK)), str(seconds / 2), *command]
+            told = told | {"PGOPTIONS": f"{told.get('PGOPTIONS', '')} {limits(seconds)}".strip()}
+        done = in_release(place, version, command, told, seconds, pass_fds=(lock,))
+    if postgresql and done.returncode == STILL_LOCKED:
+        raise RolloutError(
+            f"the database is still locked after {seconds / 2:.0f} s by a migration that still runs",
+            "wait for it, or end that process",
         )
     if done.returncode:
         raise RolloutError(
@@ -207,6 +257,16 @@ def migrate(place: Place, told: dict[str, str], seconds: float) -> float:
             "mend the migration and deploy again",
         )
     return time.monotonic() - begin
+
+
+def limits(seconds: float) -> str:
+    """PGOPTIONS, which PostgreSQL's own library reads. A statement ends with the process that asked for it."""
+    values = {
+        "lock_timeout": LOCK_TIMEOUT_SECONDS * 1000,
+        "statement_timeout": int(seconds * 1000),
+        "client_connection_check_interval": 1000,
+    }
+    return " ".join(f"-c {name}={milliseconds}" for name, milliseconds in values.items())
 
 
 def load_demo(place: Place, told: dict[str, str], seconds: float) -> bool:

@@ -1,15 +1,16 @@
-"""One rollout at a time: a lease with an expiry and a fencing number, kept in a file on the first host.
+"""One rollout at a time: a lease with an expiry and a fencing number, decided in a file on the first host.
 
 The number grows with every owner. Whoever acts proves under the file's lock that the number is still his, so a
 deployer that was only asleep cannot act after it was taken for dead. Time is CLOCK_BOOTTIME (it counts a
 suspended machine's sleep and nobody can set it); a lease of an earlier boot is expired.
+The other hosts of a fleet follow: each keeps the number in a file of its own, by which its acts are proved and renewed.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -52,6 +53,10 @@ class LeaseHeld(RolloutError):
     """Somebody else holds the lease and is not yet expired."""
 
 
+def _held(holder: Holder) -> LeaseHeld:
+    return LeaseHeld(f"a rollout is under way: {holder}", "wait for it to end, then run the command again")
+
+
 class Lease:
     """The lease of one environment.
 
@@ -70,19 +75,38 @@ class Lease:
         stored = read_json(self._file)
         return Holder(**stored) if stored else None
 
-    def acquire(self, owner: str, seconds: float) -> Holder | None:
+    def require_free(self) -> int:
+        """Returns the last number that was given. Raises LeaseHeld when somebody acts here."""
+        if (holder := self.holder()) and not holder.expired:
+            raise _held(holder)
+        return self._last()
+
+    def acquire(self, owner: str, seconds: float, above: int = 0) -> Holder | None:
         """Take the lease for `seconds`.
 
+        :param above: the number will be higher than this one.
         :returns: the dead owner from whom it was taken over, if there was one.
         :raises LeaseHeld: the owner is alive as far as the clock tells.
         """
+        return self._take(owner, seconds, lambda: max(self._last(), above) + 1)
+
+    def follow(self, number: int, owner: str, seconds: float) -> Holder | None:
+        """Take over the number that the first host gave. Returns and raises as `acquire` does."""
+        if number <= self._last():
+            raise StaleLease(
+                f"number {number} is not above {self._last()}, which was given here", "run the command again"
+            )
+        return self._take(owner, seconds, lambda: number)
+
+    def _last(self) -> int:
+        return int(self._counter.read_text() if self._counter.exists() else 0)
+
+    def _take(self, owner: str, seconds: float, number: Callable[[], int]) -> Holder | None:
         with self._locked():
             before = self.holder()
             if before and not before.expired:
-                raise LeaseHeld(
-                    f"a rollout is under way: {before}", "wait for it to end, then run the command again"
-                )
-            self.number = int(self._counter.read_text() if self._counter.exists() else 0) + 1
+                raise _held(before)
+            self.number = number()
             write_atomically(self._counter, f"{self.number}\n")
             since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
             write_json(self._file, asdict(Holder(self.number, owner, since, _now() + seconds, _boot())))

@@ -2,6 +2,8 @@
 
 releases/VERSION/   a release, unpacked: app, venv, static, manifest.json, service.yml
 slots/SLOT/         what a slot runs: slot.json and env (settings and secrets, readable by the owner only)
+settings/           next.env: those of the rollout under way; VERSION.env: those with which a release served last
+secrets.env         what no settings file may hold, readable by the owner only
 data/               the service's own: it outlives every release
 static/             the union of the kept releases' hashed static files
 run/ log/           sockets, scratch folders, the service manager; logs
@@ -79,7 +81,7 @@ class Place:
         return service.load(self.release(version) / "service.yml")
 
     def slot(self, slot: str) -> dict[str, Any]:
-        """What stands in a slot: {"version", "settings" (digest), "sockets"}."""
+        """What stands in a slot: {"version", "private_only", "processes"}."""
         placed = read_json(self.root / "slots" / slot / "slot.json")
         if not placed:
             raise RolloutError(f"slot {slot} of {self.root} is empty", "run `make deploy`")
@@ -102,6 +104,14 @@ class Place:
             "HOME": str(self.root / "data"),
             "LANG": "C.UTF-8",
         }
+
+    def settings_file(self, name: str) -> Path:
+        """The settings of a release that served, or of the rollout under way ("next"); without the secrets."""
+        return self.root / "settings" / f"{name}.env"
+
+    def told(self) -> dict[str, str]:
+        """Settings and secrets of the rollout under way."""
+        return self.settings(self.settings_file("next"))
 
     def settings(self, file: Path) -> dict[str, str]:
         """An environment's settings, with the secrets of this host."""

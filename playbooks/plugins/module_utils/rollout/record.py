@@ -19,7 +19,7 @@ from .place import Place
 Act = Callable[[], AbstractContextManager[None]]
 
 
-def settle(place: Place, *, digest: str) -> None:
+def settle(place: Place) -> None:
     """Make the new release the one that serves: from here on nothing is undone any more."""
     rollout, before = place.rollout or {}, place.current or {}
     previous = (
@@ -30,7 +30,7 @@ def settle(place: Place, *, digest: str) -> None:
         {
             "version": rollout["version"],
             "slot": place.idle,
-            "settings": digest,
+            "settings": rollout["settings"],
             "previous": previous,
             "since": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
             "rollout": rollout["number"],
@@ -79,6 +79,7 @@ def forget_old(place: Place, act: Act, store: Path, name: str, keep: int) -> lis
     with act():
         for version in doomed:
             place.release(version).rename(releases / f".{version}.pruned")
+            place.settings_file(version).unlink(missing_ok=True)
         for cut_short in releases.glob(".*.partial"):  # unpacked by a deployer that was killed
             cut_short.rename(cut_short.with_suffix(".pruned"))
         kept = {
@@ -122,7 +123,7 @@ def _environments(store: Path, place: Place) -> list[Place]:
     return [Place(Path(root)) for root in {*known, mine}]
 
 
-def keep_settings(place: Place, file: Path) -> None:
-    """Keep the settings with which a release served, for a rollback to it."""
+def keep_settings(place: Place) -> None:
+    """Keep the settings with which a release serves, for a rollback to it."""
     version = str((place.current or {})["version"])
-    write_atomically(place.release(version) / "settings.env", file.read_text())
+    write_atomically(place.settings_file(version), place.settings_file("next").read_text())

@@ -26,24 +26,32 @@ def fit_for(version: str, environment: str) -> None:
         )
 
 
-def make_secrets(place: Place, names: list[str]) -> None:
-    """Invent the secrets of an environment that nobody else knows (dev); those that are there stay."""
+def keep_secrets(place: Place, given: dict[str, str], generate: list[str]) -> None:
+    """Have the environment's secrets on this host: those given in place of what was there, or else invented ones.
+
+    :param generate: names of secrets that nobody else needs to know (dev); those that are there stay.
+    """
     file = place.root / "secrets.env"
     known = read_env(file) if file.exists() else {}
-    missing = [name for name in names if name not in known]
-    if missing:
-        write_atomically(file, env_text(known | {name: secrets.token_urlsafe(48) for name in missing}), 0o600)
+    missing = {name: secrets.token_urlsafe(48) for name in generate if name not in known}
+    wanted = given or known | missing
+    if wanted != known:
+        write_atomically(file, env_text(wanted), 0o600)
+
+
+def tell(place: Place, version: str, given: str, kind: str) -> None:
+    """Write down the settings of the rollout under way.
+
+    A deploy takes the environment's; a rollback those with which the release served last. Secrets are always today's.
+    """
+    kept, file = place.settings_file(version), place.settings_file("next")
+    file.parent.mkdir(exist_ok=True)
+    write_atomically(file, kept.read_text() if kind == "rollback" and kept.exists() else given)
 
 
 def digest_of(settings: dict[str, str]) -> str:
     """What identifies a set of settings without telling them."""
     return hashlib.sha256(env_text(settings).encode()).hexdigest()[:16]
-
-
-def settings_file(place: Place, version: str, given: Path, kind: str) -> Path:
-    """A deploy takes the environment's settings; a rollback those with which the release served last."""
-    kept = place.release(version) / "settings.env"
-    return kept if kind == "rollback" and kept.exists() else given
 
 
 def unpack(place: Place, store: Path, name: str, version: str) -> bool:

@@ -1,17 +1,17 @@
-"""What the process engine runs, and whether it is well. Nothing here changes anything."""
+"""What runs on a host, and whether it is well. Nothing here changes anything."""
 
 from __future__ import annotations
 
 from . import probe
-from .circusd import Manager
 from .errors import RolloutError, counted
 from .lease import Lease
+from .manager import Manager
 from .place import SLOTS, Place
 
 
-def report(place: Place) -> list[str]:
+def report(place: Place, manager: Manager) -> list[str]:
     """What a person wants to know of an environment, a line each."""
-    current, manager = place.current, Manager(place)
+    current = place.current
     version = current["version"] if current else "nothing known"
     holder, rollout = Lease(place.root).holder(), place.rollout
     if manager.runs():
@@ -36,7 +36,7 @@ def report(place: Place) -> list[str]:
 
 
 def _running(place: Place, manager: Manager) -> list[str]:
-    """What circus runs, whatever is written down: between a kill and its undoing the two differ."""
+    """What runs, whatever is written down: between a kill and its undoing the two differ."""
     current = place.current or {}
     lines, public = [], sorted(manager.public())
     if not public:
@@ -49,7 +49,7 @@ def _running(place: Place, manager: Manager) -> list[str]:
         answer = probe.get(manager.private(slot), health.ready, health.host)
         since = f" since {current['since']}" if slot == current.get("slot") else ""
         well = "ready" if answer.status == 200 else f"NOT READY: {answer}"
-        lines.append(f"{version} serves from {slot} on port {manager.port}{since}: {well}")
+        lines.append(f"{version} serves from {slot} on port {manager.address[1]}{since}: {well}")
     for slot in SLOTS:
         active = manager.active(slot)
         lines += [
@@ -65,15 +65,15 @@ def _running(place: Place, manager: Manager) -> list[str]:
     return lines + before
 
 
-def smoke(place: Place, version: str = "") -> list[str]:
+def smoke(place: Place, manager: Manager, version: str = "") -> list[str]:
     """Ask the running release every path of its service file, on the port that users reach.
 
     :raises RolloutError: an answer is not 200, or another version than the recorded (or given) one answers.
     """
-    current, manager = place.current, Manager(place)
+    current = place.current
     if not current or not manager.runs():
         raise RolloutError("nothing serves here", "run `make deploy`")
-    health, public = place.service(current["version"]).health, ("127.0.0.1", manager.port)
+    health, public = place.service(current["version"]).health, manager.address
     lines = []
     for path in (health.ready, *health.smoke):
         answer = probe.get(public, path, health.host)

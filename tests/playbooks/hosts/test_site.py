@@ -1,0 +1,151 @@
+"""site.yml as a whole: run again it changes nothing, and what stands in its way is said before it changes anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.parts.machines import REPOSITORY
+from tests.playbooks.hosts.conftest import EXAMPLE, NAME, Site, play
+
+SITE = REPOSITORY / "playbooks/site.yml"
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (
+            {"vars": {"rollout_engin": "systemd"}},
+            "group all sets rollout_engin, which nothing reads (there is rollout_engine); correct or remove it",
+        ),
+        (
+            {"hosts": {"host2": {"ansible_ssh_host": "192.0.2.1"}}},
+            "ansible_ssh_host of host host2 was removed; set ansible_host in its place",
+        ),
+        (
+            {"hosts": {"host2": {"ansible_user": "root"}}},
+            "host2 is entered as root, which ends there; set ansible_user to one who may sudo",
+        ),
+        (
+            {"children": {"fleet": {"hosts": {"host9": {}}}}},
+            "host9 has no address; set ansible_host, which its neighbours and firewalls go by",
+        ),
+        (
+            {"vars": {"haproxy_port": "eighty"}},
+            (
+                "group all: argument 'haproxy_port' is of type str and we were unable to convert to int: \"'eighty'\" "
+                "cannot be converted to an int; correct it"
+            ),
+        ),
+    ],
+)
+def test_an_inventory_is_judged_before_any_host_is_touched(tmp_path: Path, said: object, line: str) -> None:
+    beside = tmp_path / "beside.yml"
+    beside.write_text(yaml.safe_dump({"all": said}))
+    done = play([EXAMPLE, beside], SITE)
+    assert done.status != 0
+    assert done.errors == [
+        f"[ERROR]: {line}"
+    ]  # of hosts that are not there nothing is said: they were not asked
+
+
+def test_a_missing_group_and_a_missing_secret_are_named(tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    example = yaml.safe_load(EXAMPLE.read_text())
+    example["all"]["children"]["databases"] = example["all"]["children"].pop("database")
+    inventory.write_text(yaml.safe_dump(example))
+    said = play([inventory], SITE, secrets={"PGUSER": "a", "BROKER_PASWORD": "b"}).output
+    assert "no host in group database (there is databases); add one" in said
+    assert "the secret PGPASSWORD is missing; add it: `ansible-vault edit infra/secrets/staging.yml`" in said
+    assert "the secret BROKER_PASSWORD is missing (there is BROKER_PASWORD)" in said
+
+
+def test_group_vars_beside_the_inventory_are_judged_too(tmp_path: Path) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars/fleet.yml").write_text("service_rot: /srv\n")
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(EXAMPLE.read_text())
+    assert play([inventory], SITE).errors == [
+        "[ERROR]: group fleet sets service_rot, which nothing reads (there is service_root); correct or remove it"
+    ]
+
+
+@pytest.mark.verify
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    done = site.play(count=True)
+    assert done.status == 0, done.output
+    assert set(done.changed.values()) == {0}, done.output
+    assert set(site.play("--check", "--diff", count=True).changed.values()) == {0}
+
+
+@pytest.mark.verify
+def test_a_bare_host_is_told_that_it_needs_a_first_run(site: Site) -> None:
+    record = f"/var/lib/host-drift/{NAME}.json"
+    site.sh(site.first, f"mv {record} {record}.away")
+    try:
+        done = site.play("--check", "--diff")
+    finally:
+        site.sh(site.first, f"mv {record}.away {record}")
+    assert done.status != 0
+    assert done.errors == [
+        (
+            f"[ERROR]: nothing was changed: {site.first} has not been set up yet, so there is nothing to compare; "
+            "run it once without --check"
+        )
+    ]
+
+
+@pytest.mark.verify
+def test_a_host_that_is_away_stops_everything_before_a_change(site: Site, tmp_path: Path) -> None:
+    beside = tmp_path / "away.yml"
+    beside.write_text(yaml.safe_dump({"all": {"hosts": {site.second: {"ansible_port": 1}}}}))
+    site.sh(site.first, "rm /etc/systemd/journald.conf.d/50-base.conf")
+    done = site.play(beside=beside)
+    assert done.status != 0
+    assert done.errors == [
+        f"[ERROR]: nothing was changed: {site.second} cannot be reached; start it, or correct its address"
+    ]
+    assert site.sh(site.first, "ls /etc/systemd/journald.conf.d") == ""
+    site.mend(site.first)
+    assert site.sh(site.first, "ls /etc/systemd/journald.conf.d") == "50-base.conf\n"
+
+
+@pytest.mark.verify
+def test_a_full_disk_stops_everything_before_a_change(site: Site) -> None:
+    site.sh(site.first, "mount -t tmpfs -o size=10m none /var/cache/apt")
+    try:
+        done = site.play()
+    finally:
+        site.sh(site.first, "umount /var/cache/apt")
+    assert done.status != 0
+    assert done.errors == [
+        (
+            f"[ERROR]: nothing was changed: {site.first} has 10 MB free on /var/cache/apt, and 1024 MB are needed; "
+            "free space there"
+        )
+    ]
+
+
+@pytest.mark.verify
+def test_one_server_carries_everything(site: Site) -> None:
+    """The other example. What it leaves on the first server is taken away again."""
+    example = EXAMPLE.with_name("one-host.yml")
+    try:
+        done = play([example, site.machines.inventory], SITE)
+        assert done.status == 0, done.output
+        again = play([example, site.machines.inventory], SITE, count=True)
+        assert set(again.changed.values()) == {0}, again.output
+        assert site.sh(
+            site.store, f"systemctl is-active {NAME}.socket haproxy postgresql redis-server"
+        ).split() == (["active"] * 4)
+        assert "database" in site.sh(site.store, "getent hosts database")
+    finally:
+        site.sh(
+            site.store,
+            f"systemctl disable --now {NAME}.socket {NAME}.service; rm -rf /etc/systemd/system/{NAME}[.@-]* "
+            f"/usr/local/lib/{NAME}/launch.py /usr/local/lib/{NAME}/start.py; systemctl daemon-reload",
+        )
+        assert site.play().status == 0
+    assert site.drift(site.store) == []

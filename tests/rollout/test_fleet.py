@@ -1,0 +1,297 @@
+"""What DESIGN promises, on real servers behind a proxy: whatever is done to the fleet, no request is lost.
+
+Each test does one thing under the same load over TLS and counts in a window of its own.
+"""
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from tests.rollout.changes import (
+    append,
+    contracting_migration,
+    expanding_migration,
+    failing_migration,
+    named,
+    setting,
+    unready,
+    visible_text,
+)
+from tests.rollout.checkout import STEPS, Change, wait_until
+from tests.rollout.fleet import APP, NAME, Fleet
+from tests.rollout.load import Load
+from tests.rollout.marefia_traffic import MarefiaTraffic
+from tests.rollout.promise import Site
+from tests.rollout.state import await_rest, columns, wrong_counts
+
+pytestmark = pytest.mark.verify
+
+REPRESENTATIVE = {("migrate", False), ("switch", True)}
+MATRIX = list(product(STEPS, (False, True)))
+KILLS = [pytest.param(*kill, marks=() if kill in REPRESENTATIVE else pytest.mark.chaos) for kill in MATRIX]
+BACK_SECONDS = 5
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    """The service of a fresh clone on the hosts."""
+    made = Fleet(Path(tempfile.mkdtemp(prefix="fleet-")))
+    with made.machines.alone():
+        made.make("site", seconds=600)
+        made.make("deploy", seconds=600)
+        made.seed()
+        yield made
+        made.remove()
+
+
+@pytest.fixture(scope="module")
+def site(fleet: Fleet) -> Iterator[Site]:
+    """The same under load until the module's last test."""
+    with Load(fleet.url, MarefiaTraffic(), authority=fleet.trusted) as load:
+        yield Site(fleet, load)
+
+
+def on(host: str, what: Change) -> Change:
+    """A change that shows on one host only: its lines stand below a look at the host's name."""
+
+    def change(checkout: Path) -> None:
+        before = {path: path.read_text() for path in (checkout / APP).glob("*.py")}
+        what(checkout)
+        for path, text in before.items():
+            if (added := path.read_text()) != text:
+                lines = added.removeprefix(text).splitlines()
+                indented = "\n".join(f"    {line}" for line in lines)
+                path.write_text(
+                    f'{text}\nimport socket\n\nif socket.gethostname() == "{host}":\n{indented}\n'
+                )
+
+    return named(change, f"{what.__name__}, on {host}")
+
+
+def dead_worker(checkout: Path) -> None:
+    """A release whose worker cannot start."""
+    append(
+        checkout / APP / "celery.py",
+        '\nimport sys\n\nif "worker" in sys.argv:\n    raise SystemExit("cannot start")\n',
+    )
+
+
+def test_a_deploy_of_a_new_commit_reaches_every_host_and_loses_nothing(site: Site, fleet: Fleet) -> None:
+    with site.losing_nothing("deploy"):
+        version = site.deploy(visible_text("A second release"))
+    assert set(fleet.versions().values()) == {version}
+    fleet.require_whole()
+    told = fleet.make("status").output
+    assert all(
+        re.search(rf"(?m)^{host}: {version} serves from \w+ on port 8000 .*: ready$", told)
+        for host in fleet.hosts
+    )
+
+
+def test_a_deploy_of_settings_alone_loses_nothing_and_every_host_is_told(site: Site, fleet: Fleet) -> None:
+    with site.losing_nothing("deploy of a setting"):
+        site.deploy(setting("WEB_THREADS", "5", "staging"))
+    assert fleet.told()["WEB_THREADS"] == "5"
+
+
+def test_an_expanding_migration_loses_nothing(site: Site) -> None:
+    with site.losing_nothing("expanding migration"):
+        site.deploy(expanding_migration("arrival_note"))
+    assert "arrival_note" in columns(site.checkout)
+
+
+def test_a_rollback_loses_nothing_and_keeps_the_expanded_schema(site: Site, fleet: Fleet) -> None:
+    earlier = fleet.read("current")["previous"]
+    with site.losing_nothing("rollback"):
+        fleet.make("rollback")
+    assert set(fleet.versions().values()) == {earlier}
+    assert "arrival_note" in columns(fleet)
+    with site.losing_nothing("forward again"):
+        fleet.make("deploy")
+
+
+def test_a_release_that_never_gets_ready_on_the_second_host_reaches_no_user(site: Site, fleet: Fleet) -> None:
+    with site.losing_nothing("readiness fails on the second host"):
+        site.refused(f"{fleet.hosts[1]}: ", on(fleet.hosts[1], unready))
+
+
+def test_a_switch_that_fails_on_the_second_host_brings_the_first_back_too(site: Site, fleet: Fleet) -> None:
+    with site.losing_nothing("worker cannot start on the second host"):
+        said = site.refused(
+            "cannot start", setting("WEB_THREADS", "3", "staging"), on(fleet.hosts[1], dead_worker)
+        )
+    first, second = (line for line in said.splitlines() if "Start the new slot" in line)
+    assert re.match(rf" *{fleet.hosts[0]}: .* serves", first), "the first batch had succeeded"
+    assert "FAILED" in second
+
+
+def test_a_failed_migration_leaves_the_old_release_serving(site: Site) -> None:
+    with site.losing_nothing("migration fails half-way"):
+        site.refused("left_behind cannot be filled", failing_migration("left_behind"))
+    assert "left_behind" not in columns(site.checkout)
+
+
+def test_a_contracting_migration_is_refused(site: Site) -> None:
+    with site.losing_nothing("contracting migration"):
+        site.refused("arrival_note", contracting_migration("arrival_note"))
+    assert "arrival_note" in columns(site.checkout)
+
+
+@pytest.mark.parametrize(("step", "with_children"), KILLS)
+def test_a_killed_deployer_leaves_the_service_and_the_next_deploy_cleans_up(
+    site: Site, fleet: Fleet, step: str, with_children: bool
+) -> None:
+    served, what = (
+        fleet.version(),
+        f"deployer killed at {step}, {'with its children' if with_children else 'alone'}",
+    )
+    with site.losing_nothing(what):
+        commit = fleet.commit(visible_text(what))
+        deploy = fleet.start("deploy")
+        fleet.await_step(step, deploy)
+        deploy.kill(with_children=with_children)
+        assert fleet.version()["commit"] in (served["commit"], commit)
+    with site.losing_nothing("deploy after a kill"):
+        fleet.make("deploy")
+        assert fleet.version()["commit"] == commit
+    assert not any(fleet.read("lease", host) for host in fleet.hosts)
+    fleet.require_whole()
+
+
+def test_two_deploys_at_once_lose_nothing_and_the_second_is_told_who_is_at_it(site: Site) -> None:
+    with site.losing_nothing("two deploys at once"):
+        site.hold_back_a_second_deploy()
+
+
+def secret(fleet: Fleet, act: str, name: str) -> Change:
+    """What is done to a secret in the vault."""
+
+    def change(_: Path) -> None:
+        fleet.run("scripts/secrets", act, name)
+
+    return named(change, f"{act} {name}")
+
+
+def test_a_secret_is_rotated_under_load(site: Site, fleet: Fleet) -> None:
+    before = fleet.told()
+    with site.losing_nothing("secret rotated"):
+        fleet.commit(secret(fleet, "rotate", "PGPASSWORD"))
+        fleet.make("site")  # both work
+        fleet.make("deploy")
+        fleet.commit(secret(fleet, "retire", "PGPASSWORD"))
+        fleet.make("site")  # the old one is refused
+    assert fleet.told()["PGPASSWORD"] != before["PGPASSWORD"]
+
+
+@pytest.mark.parametrize("process", ["web", "worker", "scheduler"])
+def test_a_restarted_process_loses_nothing(site: Site, fleet: Fleet, process: str) -> None:
+    with site.losing_nothing(f"{process} restarted on every host"):
+        for unit in fleet.units(process):
+            fleet.machines.sh(unit.host, f"systemctl restart {NAME}-{process}@{unit.slot}")
+    fleet.require_whole()
+
+
+def test_a_reload_of_the_proxy_loses_nothing(site: Site, fleet: Fleet) -> None:
+    (proxy,) = fleet.machines.groups["proxy"]
+    with site.losing_nothing("proxy reloaded, thrice"):
+        for _ in range(3):
+            fleet.machines.sh(proxy, "systemctl reload haproxy")
+            site.load.settle()
+
+
+@pytest.mark.parametrize("step", ["prove", pytest.param("switch", marks=pytest.mark.chaos), "verify"])
+def test_a_host_that_vanishes_in_a_rollout_fails_it_everywhere_and_costs_at_most_what_it_held(
+    site: Site, fleet: Fleet, step: str
+) -> None:
+    """Its packets vanish, as when its power is cut: nothing is refused, nothing closed."""
+    gone, what = fleet.hosts[1], f"a host vanishes at {step}"
+    good = fleet.head
+    served = fleet.version()
+    fleet.commit(visible_text(what))
+    with site.load.window(what):
+        deploy = fleet.start("deploy")
+        fleet.await_step(step, deploy)
+        fleet.machines.cut_off(gone, 45)
+        deploy.wait(300)
+        assert deploy.status != 0, deploy.output
+        assert f"{gone}: {gone} cannot be reached" in deploy.output
+        assert fleet.version() == served, "the other host was not brought back"
+        fleet.machines.await_return(gone)
+    site.count_what_was_held(what, most=site.load.clients)
+    fleet.go_to(good)
+    with site.losing_nothing(f"deploy after a host vanished at {step}"):
+        fleet.make("deploy")
+    fleet.require_whole()
+
+
+def test_a_host_that_may_lag_stops_no_rollout_and_the_next_one_brings_it_along(
+    site: Site, fleet: Fleet
+) -> None:
+    gone, served = fleet.hosts[1], fleet.read("current")["version"]
+    fleet.machines.tell({"rollout_may_lag": True}, gone)
+    with site.load.window("a host that may lag is away"):
+        fleet.machines.cut_off(gone, 60)
+        wait_until(
+            lambda: fleet.machines.sh(gone, "true; echo here", check=False) == "", "the host to be gone"
+        )
+        fleet.commit(visible_text("while one host is away"))
+        said = fleet.make("deploy").output
+        assert f"{gone}: Say which host keeps what it runs" in said
+        fleet.machines.await_return(gone)
+    site.count_what_was_held("a host that may lag is away", most=site.load.clients)
+    version = fleet.read("current")["version"]
+    assert fleet.versions() == {fleet.hosts[0]: version, gone: served}
+    fleet.machines.tell({"rollout_may_lag": False}, gone)
+    with site.losing_nothing("the host that lagged is brought along"):
+        fleet.make("deploy")
+    assert set(fleet.versions().values()) == {version}
+
+
+def back(site: Site, what: str, harm: Callable[[], object], again: Callable[[], bool]) -> None:
+    """Do harm to what the service depends on; it has to be back in time, and only that window may lose requests."""
+    with site.load.window(what):
+        harm()
+        wait_until(again, what, 30)
+        begin = time.monotonic()
+    late = [record for record in site.lost(what) if record.started > begin + BACK_SECONDS]
+    assert not late, site.explained(late)
+    site.table.append(f"{what}: lost {len(site.lost(what))} requests")
+
+
+def test_postgresql_restarted_is_back_within_seconds(site: Site, fleet: Fleet) -> None:
+    (host,) = fleet.machines.groups["database"]
+    back(
+        site,
+        "PostgreSQL restarted",
+        lambda: fleet.machines.sh(host, "systemctl restart postgresql@17-main"),
+        lambda: bool(fleet.rows("SELECT 1 AS one")),
+    )
+
+
+def test_a_killed_redis_costs_no_request(site: Site, fleet: Fleet) -> None:
+    (host,) = fleet.machines.groups["cache"]
+    with site.losing_nothing("Redis killed"):
+        fleet.machines.sh(host, "systemctl kill --signal=KILL redis-server")
+    fleet.await_whole()
+    await_rest(fleet)
+
+
+def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) -> None:
+    """The end of the run: nothing was lost outside of the windows that count what they cost."""
+    site.load.end()
+    report = site.load.report
+    print(report, *site.table, sep="\n")
+    costly = {
+        window.name for window in report.windows if "vanishes" in window.name or "PostgreSQL" in window.name
+    }
+    lost = report.lost_outside(*costly)
+    assert not lost, f"{report.table()}\n{site.explained(lost)}"
+    assert not report.unkept, report
+    assert len(report.writes) > 100
+    await_rest(site.checkout)
+    assert not wrong_counts(site.checkout)
