@@ -73,7 +73,8 @@ class Fleet(Checkout):
         self.hosts = self.machines.groups["fleet"]
         self.make("secrets", check=True)
         names = f"staging.marefia.example,{self.address},localhost,127.0.0.1"
-        self.cloned = self.commit(setting("ALLOWED_HOSTS", names, "staging"))
+        mails = setting("MAIL_URL", "file:///mail", "staging")  # there is no mail server
+        self.cloned = self.commit(setting("ALLOWED_HOSTS", names, "staging"), mails)
 
     @property
     def url(self) -> str:

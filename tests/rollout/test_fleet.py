@@ -86,6 +86,11 @@ def test_a_deploy_of_a_new_commit_reaches_every_host_and_loses_nothing(site: Sit
         version = site.deploy(visible_text("A second release"))
     assert set(fleet.versions().values()) == {version}
     fleet.require_whole()
+    told = fleet.make("status").output
+    assert all(
+        re.search(rf"(?m)^{host}: {version} serves from \w+ on port 8000 .*: ready$", told)
+        for host in fleet.hosts
+    )
 
 
 def test_a_deploy_of_settings_alone_loses_nothing_and_every_host_is_told(site: Site, fleet: Fleet) -> None:
@@ -163,14 +168,23 @@ def test_two_deploys_at_once_lose_nothing_and_the_second_is_told_who_is_at_it(si
         site.hold_back_a_second_deploy()
 
 
+def secret(fleet: Fleet, act: str, name: str) -> Change:
+    """What is done to a secret in the vault."""
+
+    def change(_: Path) -> None:
+        fleet.run("scripts/secrets", act, name)
+
+    return named(change, f"{act} {name}")
+
+
 def test_a_secret_is_rotated_under_load(site: Site, fleet: Fleet) -> None:
     before = fleet.told()
     with site.losing_nothing("secret rotated"):
-        fleet.run("scripts/secrets", "rotate", "PGPASSWORD")
-        fleet.make("site")
+        fleet.commit(secret(fleet, "rotate", "PGPASSWORD"))
+        fleet.make("site")  # both work
         fleet.make("deploy")
-        fleet.run("scripts/secrets", "retire", "PGPASSWORD")
-        fleet.make("site")
+        fleet.commit(secret(fleet, "retire", "PGPASSWORD"))
+        fleet.make("site")  # the old one is refused
     assert fleet.told()["PGPASSWORD"] != before["PGPASSWORD"]
 
 

@@ -77,7 +77,7 @@ class Project:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout; AssertionError unless it ends with `status` (None: whatever)."""
         done = subprocess.run(
-            command,
+            ("/usr/bin/env", "--default-signal=INT", *command),  # whoever runs the tests may be deaf to it
             cwd=self.path,
             env=self.environment | environment,
             text=True,

@@ -11,8 +11,8 @@ from tests.playbooks.hosts import scratch
 from tests.playbooks.hosts.scratch import NAME
 
 pytestmark = pytest.mark.verify
-FIRST = {"PGUSER": f"{NAME}_a", "PGPASSWORD": "first-of-the-tests"}
-SECOND = {"PGUSER": f"{NAME}_b", "PGPASSWORD": "second-of-the-tests"}
+FIRST = {"PGUSER": f"{NAME}_a", "PGPASSWORD": "first-of-the-tests"}  # pragma: allowlist secret
+SECOND = {"PGUSER": f"{NAME}_b", "PGPASSWORD": "second-of-the-tests"}  # pragma: allowlist secret
 ROTATED = {"secrets": SECOND, "secrets_previous": FIRST}
 
 
@@ -69,7 +69,7 @@ def test_what_the_service_creates_belongs_to_the_owner_whichever_login_it_has(da
 @pytest.mark.parametrize(
     ("login", "more", "complaint"),
     [
-        ({"PGPASSWORD": "wrong"}, {}, "password authentication failed"),
+        ({"PGPASSWORD": "wrong"}, {}, "password authentication failed"),  # pragma: allowlist secret
         ({}, {"PGSSLMODE": "disable"}, "no pg_hba.conf entry"),
         ({}, {"PGDATABASE": "postgres"}, "no pg_hba.conf entry"),
         ({"PGUSER": "postgres"}, {}, "no pg_hba.conf entry"),
@@ -118,7 +118,7 @@ def test_a_rotation_leaves_the_old_login_working_until_it_is_retired(database: D
 
 
 def test_another_service_stands_beside_it(database: Database) -> None:
-    other = {"PGUSER": "beside_a", "PGPASSWORD": "of-the-other"}
+    other = {"PGUSER": "beside_a", "PGPASSWORD": "of-the-other"}  # pragma: allowlist secret
     database.apply()
     database.apply(postgresql_name="beside", secrets=other)
     try:
