@@ -1,4 +1,4 @@
-"""A clone whose staging environment is three real servers: a proxy with the databases, and two hosts that serve."""
+"""A clone whose staging environment is real servers: those of a shipped inventory."""
 
 import json
 import shlex
@@ -9,17 +9,16 @@ from csv import DictReader
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.request import urlopen
 
 from tests.parts import authority
 from tests.parts.machines import Machines
-from tests.rollout.changes import APP, setting
-from tests.rollout.checkout import GIVEN, PROCESSES, Checkout, wait_until
+from tests.rollout import another
+from tests.rollout.changes import APP, named, setting
+from tests.rollout.checkout import GIVEN, PROCESSES, Change, Checkout, wait_until
+from tests.rollout.load import Load, Traffic
+from tests.rollout.wire import Request, fetch
 
-__all__ = ["APP", "NAME", "Fleet", "Unit"]
-EXAMPLE = "infra/inventories/staging/hosts.yml"
-NAME = "marefia"
-ROOT = f"/srv/{NAME}"
+__all__ = ["APP", "Fleet", "Guestbook", "OneHost", "Unit"]
 
 SEED = """
 import os, pwd, sys
@@ -42,8 +41,14 @@ class Unit:
 
 @dataclass
 class Fleet(Checkout):
-    """The clone in `folder`/checkout; what it rolls out is on the hosts."""
+    """The clone in `folder`/checkout; what it rolls out is on the hosts: on the last, the databases' included."""
 
+    EXAMPLE: ClassVar[str] = "infra/inventories/staging/hosts.yml"
+    NAME: ClassVar[str] = "marefia"
+    HOST: ClassVar[str] = "staging.marefia.example"
+    PROCESSES: ClassVar[tuple[str, ...]] = PROCESSES
+    # There is no mail server.
+    FIRST: ClassVar[tuple[Change, ...]] = (setting("MAIL_URL", "file:///mail", "staging"),)
     COLUMNS: ClassVar[str] = (
         "SELECT column_name AS name FROM information_schema.columns WHERE table_name = '{table}'"
     )
@@ -51,40 +56,52 @@ class Fleet(Checkout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.cloned = self.commit(*self.FIRST)
         made = authority.make()
         self.trusted = made.write_root(self.folder / "root.pem")
-        self.machines = Machines(self.path / EXAMPLE, self.folder)
+        self.machines = Machines(self.path / self.EXAMPLE, self.folder)
         (proxy,) = self.machines.groups["proxy"]
         self.address = self.machines.address(proxy)
-        certificate = made.write_chain(self.folder / "chain.pem", "staging.marefia.example", self.address)
-        told = {
-            "haproxy_certificate": str(certificate),
-            "haproxy_names": ["staging.marefia.example", self.address],
-        }
         (self.folder / "password").write_text("of the tests' own vault\n")
-        self.machines.tell(told | {"redis_user_namespace": False, "haproxy_acme_email": ""})
+        self.machines.tell(
+            {
+                "haproxy_certificate": str(made.write_chain(self.folder / "chain.pem", self.HOST)),
+                "haproxy_names": [self.HOST],
+                "haproxy_acme_email": "",
+                "redis_user_namespace": False,
+            }
+        )
         for name in ("ROLLOUT_ROOT", "PORT"):
             del self.environment[name]
         self.environment |= {
             "ENV": "staging",
-            "INVENTORY": f"{EXAMPLE},{self.machines.inventory}",
+            "INVENTORY": f"{self.EXAMPLE},{self.machines.inventory}",
             "ANSIBLE_VAULT_PASSWORD_FILE": str(self.folder / "password"),
         }
         self.hosts = self.machines.groups["fleet"]
         self.make("secrets", check=True)
-        names = f"staging.marefia.example,{self.address},localhost,127.0.0.1"
-        mails = setting("MAIL_URL", "file:///mail", "staging")  # there is no mail server
-        self.cloned = self.commit(setting("ALLOWED_HOSTS", names, "staging"), mails)
+        self.cloned = self.commit(named(lambda _: None, "secrets"))
+
+    @property
+    def place(self) -> str:
+        """The environment's folder on each host."""
+        return f"/srv/{self.NAME}"
 
     @property
     def url(self) -> str:
-        return f"https://{self.address}:443"
+        return f"https://{self.HOST}:443"
+
+    def load(self, traffic: Traffic) -> Load:
+        """Clients that come to the proxy."""
+        return Load(self.url, traffic, authority=self.trusted, at=self.address)
+
+    def page(self, path: str) -> bytes:
+        """What the proxy answers. Raises LostError."""
+        trusted = ssl.create_default_context(cafile=self.trusted)
+        return fetch(Request("GET", path), self.HOST, 443, trusted, self.address).body
 
     def version(self) -> dict[str, str]:
-        with urlopen(
-            f"{self.url}/version", timeout=10, context=ssl.create_default_context(cafile=str(self.trusted))
-        ) as response:
-            answer: dict[str, str] = json.load(response)
+        answer: dict[str, str] = json.loads(self.page("/version"))
         return answer
 
     def versions(self) -> dict[str, str]:
@@ -92,23 +109,23 @@ class Fleet(Checkout):
         return {host: str(self.read("current", host)["version"]) for host in self.hosts}
 
     def read(self, name: str, host: str = "") -> dict[str, Any]:
-        text = self.machines.sh(host or self.hosts[0], f"cat {ROOT}/{name}.json 2>&-", check=False)
+        text = self.machines.sh(host or self.hosts[0], f"cat {self.place}/{name}.json 2>&-", check=False)
         return dict(json.loads(text or "{}"))
 
     def history(self) -> list[dict[str, Any]]:
-        text = self.machines.sh(self.hosts[0], f"cat {ROOT}/history.jsonl")
+        text = self.machines.sh(self.hosts[0], f"cat {self.place}/history.jsonl")
         return [json.loads(line) for line in text.splitlines()]
 
     def units(self, process: str = "") -> list[Unit]:
         """What runs on all hosts."""
-        shown = f"systemctl show --property=Id,MainPID '{NAME}-*@*.service' --state=active,activating"
+        shown = f"systemctl show --property=Id,MainPID '{self.NAME}-*@*.service' --state=active,activating"
         found = []
         for host in self.hosts:
             for block in self.machines.sh(host, shown).strip().split("\n\n"):
                 told = dict(line.split("=", 1) for line in block.splitlines())
                 if told:
                     name, _, slot = (
-                        told["Id"].removesuffix(".service").removeprefix(f"{NAME}-").partition("@")
+                        told["Id"].removesuffix(".service").removeprefix(f"{self.NAME}-").partition("@")
                     )
                     found.append(Unit(host, name, slot, int(told["MainPID"])))
         return [unit for unit in found if process in ("", unit.process)]
@@ -124,16 +141,20 @@ class Fleet(Checkout):
 
     def require_whole(self) -> None:
         running = sorted((unit.host, unit.process) for unit in self.units())
-        assert running == sorted((host, process) for host in self.hosts for process in PROCESSES), running
+        assert running == sorted((host, process) for host in self.hosts for process in self.PROCESSES), (
+            running
+        )
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         (database,) = self.machines.groups["database"]
-        command = f"cd / && runuser -u postgres -- psql --csv --dbname={NAME} --command={shlex.quote(query)}"
+        command = (
+            f"cd / && runuser -u postgres -- psql --csv --dbname={self.NAME} --command={shlex.quote(query)}"
+        )
         return list(DictReader(self.machines.sh(database, command).splitlines()))
 
     def logs(self, since: float) -> Path:
         for host in self.hosts:
-            journal = f"journalctl --quiet --output=cat --since=@{since:.0f} --unit='{NAME}-web@*'"
+            journal = f"journalctl --quiet --output=cat --since=@{since:.0f} --unit='{self.NAME}-web@*'"
             (self.folder / f"web-{host}.log").write_text(self.machines.sh(host, journal))
         return self.folder
 
@@ -161,11 +182,39 @@ class Fleet(Checkout):
         """Load the demo data, which a staging environment would not: clients of the load log in as its guests."""
         host, current = self.hosts[0], self.read("current")
         self.machines.write(host, "/run/seed.py", SEED)
-        release, slot = f"{ROOT}/releases/{current['version']}", f"{ROOT}/slots/{current['slot']}"
+        release, slot = f"{self.place}/releases/{current['version']}", f"{self.place}/slots/{current['slot']}"
         self.machines.sh(
-            host, f"cd {release}/app && python3 /run/seed.py {slot}/env {NAME} {release}/venv/bin/python"
+            host, f"cd {release}/app && python3 /run/seed.py {slot}/env {self.NAME} {release}/venv/bin/python"
         )
 
     def remove(self) -> None:
         self.make("down", seconds=120)
         shutil.rmtree(self.folder)
+
+
+@dataclass
+class OneHost(Fleet):
+    """Everything on one server."""
+
+    EXAMPLE: ClassVar[str] = "infra/inventories/staging/one-host.yml"
+
+    def remove(self) -> None:
+        """Take away what the other inventory has on other servers only."""
+        super().remove()
+        units = f"/etc/systemd/system/{self.NAME}"
+        self.machines.sh(
+            self.hosts[0],
+            f"systemctl disable --now {self.NAME}.socket {self.NAME}.service; "
+            f"rm -rf {units}[.@-]* /usr/local/lib/{self.NAME}/launch.py /usr/local/lib/{self.NAME}/start.py "
+            f"{self.place}; systemctl daemon-reload",
+        )
+
+
+@dataclass
+class Guestbook(Fleet):
+    """Another Django project on the same servers."""
+
+    NAME: ClassVar[str] = another.NAME
+    HOST: ClassVar[str] = another.HOST
+    PROCESSES: ClassVar[tuple[str, ...]] = another.PROCESSES
+    FIRST: ClassVar[tuple[Change, ...]] = (another.become_the_guestbook,)

@@ -19,7 +19,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from tests.rollout.report import STEADY, Record, Report, Window
-from tests.rollout.wire import Connection, LostError, Request, Response
+from tests.rollout.wire import Connection, LostError, Request, Response, fetch
 
 LOCK = Path(tempfile.gettempdir()) / "rollout-load.lock"
 GAPS = (0.2, 1.5)
@@ -102,6 +101,8 @@ class Load:
     expired: int = 0
     authority: Path | None = None
     """Whose certificates an https:// URL has to show."""
+    at: str = ""
+    """Where the URL's host is, when no name server knows it."""
     report: Report = field(init=False)
 
     def __post_init__(self) -> None:
@@ -138,11 +139,15 @@ class Load:
             self._finish()
 
     def ask(self, path: str, content: object = None) -> Any:
-        """GET a path, or POST the content, as JSON both ways. Raises urllib's errors."""
-        data = json.dumps(content).encode() if content is not None else None
-        request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30, context=self._tls) as response:
-            return json.load(response)
+        """GET a path, or POST the content, as JSON both ways. Raises LostError, also for a status of 4xx and 5xx."""
+        body = json.dumps(content).encode() if content is not None else b""
+        request = Request(
+            "POST" if body else "GET", path, headers={"Content-Type": "application/json"}, body=body
+        )
+        response = fetch(request, self._host, self._port, self._tls, self.at)
+        if response.status >= 400:
+            raise LostError(f"{request.what}: status {response.status}")
+        return json.loads(response.body)
 
     def end(self) -> None:
         """Stop sending, look every write up, and set `report`. Does nothing the second time."""
@@ -232,6 +237,10 @@ class Load:
         if connection:
             connection.close()
 
+    async def _connect(self) -> Connection:
+        name = self._host if self._tls else None
+        return await Connection.open(self.at or self._host, self._port, self._tls, name)
+
     async def _send(
         self, client: int, connection: Connection | None, request: Request, key: str
     ) -> tuple[Connection | None, Request | None]:
@@ -241,7 +250,7 @@ class Load:
         lost, response, port = "", None, connection.port if connection else 0
         try:
             async with asyncio.timeout(self.timeout):
-                connection = connection or await Connection.open(self._host, self._port, self._tls)
+                connection = connection or await self._connect()
                 port = connection.port
                 response = await connection.exchange(request.encode(f"{self._host}:{self._port}"))
         except LostError as error:
@@ -291,7 +300,7 @@ class Load:
             request = self.traffic.lookup(client, write.key)
             try:
                 async with asyncio.timeout(self.timeout):
-                    connection = connection or await Connection.open(self._host, self._port, self._tls)
+                    connection = connection or await self._connect()
                     response = await connection.exchange(request.encode(f"{self._host}:{self._port}"))
                 if response.status != request.status:
                     raise LostError(f"status {response.status}")

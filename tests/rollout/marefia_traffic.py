@@ -22,7 +22,7 @@ class MarefiaTraffic:
         self._nights: list[date] = []
 
     def prepare(self, ask: Ask, clients: int) -> None:
-        """Log the guests in and give each a listing. Raises urllib's errors."""
+        """Log the guests in and give each a listing. Raises LostError."""
         listings: list[dict[str, Any]] = ask("/api/v1/listings")["results"]
         if len(listings) < clients:
             raise ValueError(f"{clients} clients need a listing each; the first page shows {len(listings)}")

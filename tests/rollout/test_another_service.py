@@ -3,59 +3,24 @@
 It differs where it can: names, port, dependencies, a process without a ready file, no page that tells its version.
 """
 
-import re
-import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
+from tests.rollout.another import Guests, become_the_guestbook, says
 from tests.rollout.changes import replace
 from tests.rollout.checkout import Change, Checkout, wait_until
-from tests.rollout.load import Ask, Load
+from tests.rollout.load import Load
 from tests.rollout.promise import Site
-from tests.rollout.wire import Request, Response
 
 pytestmark = pytest.mark.verify
 
-GUESTBOOK = Path(__file__).parent / "guestbook"
-PACKAGES = ("asgiref", "django", "gunicorn", "packaging", "sqlparse")
 MODELS = "src/guests/models.py"
 TEXT = "    text = models.TextField()\n"
-
-
-def become_the_guestbook(checkout: Path) -> None:
-    """All that another project writes; of the repository's own service nothing stays."""
-    shutil.rmtree(checkout / "app")
-    shutil.copytree(GUESTBOOK / "src", checkout / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(GUESTBOOK / "service.yml", checkout / "infra/service.yml")
-    shutil.copy(GUESTBOOK / "dev.env", checkout / "infra/environments/dev.env")
-    lock = (checkout / "requirements/service.txt").read_text()
-    wanted = rf"(?m)^(?:{'|'.join(PACKAGES)})==.*\n(?: +--hash=.*\n)+"
-    (checkout / "locks").mkdir()
-    (checkout / "locks/guestbook.txt").write_text("".join(re.findall(wanted, lock)))
-
-
-class Guests:
-    """Clients who write entries and look them up."""
-
-    def prepare(self, ask: Ask, clients: int) -> None:
-        """Nobody logs in."""
-
-    def reads(self, client: int) -> Sequence[Request]:
-        return (Request("GET", "/"), Request("GET", "/entries"))
-
-    def write(self, client: int, key: str) -> Request:
-        return Request("POST", "/entries", 201, body=key.encode())
-
-    def lookup(self, client: int, key: str) -> Request:
-        return Request("GET", f"/entries?key={key}")
-
-    def stored(self, response: Response) -> int:
-        return int(re.findall(rb'"stored": (\d+)', response.body)[0])
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +42,6 @@ def rows(site: Site, sql: str) -> list[tuple[int | str, ...]]:
     """What stands in the guestbook's database."""
     with closing(sqlite3.connect(f"file:{site.checkout.root}/data/book.db?mode=ro", uri=True)) as database:
         return database.execute(sql).fetchall()
-
-
-def says(text: str) -> Change:
-    """Code that greets with something more."""
-
-    def change(checkout: Path) -> None:
-        replace(checkout / "src/guests/views.py", "</h1>", f"</h1>{text}")
-
-    return change
 
 
 def migration(name: str, operation: str) -> Change:

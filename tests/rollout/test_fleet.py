@@ -5,6 +5,7 @@ Each test does one thing under the same load over TLS and counts in a window of 
 
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rollout.another import Guests, says
 from tests.rollout.changes import (
     append,
     contracting_migration,
@@ -23,8 +25,7 @@ from tests.rollout.changes import (
     visible_text,
 )
 from tests.rollout.checkout import STEPS, Change, wait_until
-from tests.rollout.fleet import APP, NAME, Fleet
-from tests.rollout.load import Load
+from tests.rollout.fleet import APP, Fleet, Guestbook
 from tests.rollout.marefia_traffic import MarefiaTraffic
 from tests.rollout.promise import Site
 from tests.rollout.state import await_rest, columns, wrong_counts
@@ -35,6 +36,14 @@ REPRESENTATIVE = {("migrate", False), ("switch", True)}
 MATRIX = list(product(STEPS, (False, True)))
 KILLS = [pytest.param(*kill, marks=() if kill in REPRESENTATIVE else pytest.mark.chaos) for kill in MATRIX]
 BACK_SECONDS = 5
+LAG = 5  # seconds that something written waits at most to be archived
+BOOK = """
+    INSERT INTO stays_booking (listing_id, guest_id, check_in, check_out, guests, total, reference)
+    SELECT (SELECT min(id) FROM stays_listing), (SELECT min(id) FROM accounts_user), night, night + 1, 1, 100,
+    gen_random_uuid() FROM (SELECT date '9000-01-01' + number AS night FROM generate_series({}, {}) number) nights
+    RETURNING id
+"""
+BOOKED = "SELECT count(*) AS count FROM stays_booking WHERE check_in >= '9000-01-01'"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +51,7 @@ def fleet() -> Iterator[Fleet]:
     """The service of a fresh clone on the hosts."""
     made = Fleet(Path(tempfile.mkdtemp(prefix="fleet-")))
     with made.machines.alone():
+        made.machines.tell({"backup_lag_seconds": LAG})
         made.make("site", seconds=600)
         made.make("deploy", seconds=600)
         made.seed()
@@ -50,9 +60,18 @@ def fleet() -> Iterator[Fleet]:
 
 
 @pytest.fixture(scope="module")
+def guestbook(fleet: Fleet) -> Iterator[Guestbook]:
+    """Another service, which moves in beside it."""
+    made = Guestbook(Path(tempfile.mkdtemp(prefix="guestbook-")))
+    made.machines.tell({"backup_lag_seconds": LAG})
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="module")
 def site(fleet: Fleet) -> Iterator[Site]:
     """The same under load until the module's last test."""
-    with Load(fleet.url, MarefiaTraffic(), authority=fleet.trusted) as load:
+    with fleet.load(MarefiaTraffic()) as load:
         yield Site(fleet, load)
 
 
@@ -192,7 +211,7 @@ def test_a_secret_is_rotated_under_load(site: Site, fleet: Fleet) -> None:
 def test_a_restarted_process_loses_nothing(site: Site, fleet: Fleet, process: str) -> None:
     with site.losing_nothing(f"{process} restarted on every host"):
         for unit in fleet.units(process):
-            fleet.machines.sh(unit.host, f"systemctl restart {NAME}-{process}@{unit.slot}")
+            fleet.machines.sh(unit.host, f"systemctl restart {fleet.NAME}-{process}@{unit.slot}")
     fleet.require_whole()
 
 
@@ -281,6 +300,15 @@ def test_a_killed_redis_costs_no_request(site: Site, fleet: Fleet) -> None:
     await_rest(fleet)
 
 
+def test_another_service_moves_in_beside_it_and_costs_no_request(site: Site, guestbook: Guestbook) -> None:
+    with site.losing_nothing("another service moves in"):
+        guestbook.make("site", seconds=600)
+        guestbook.make("deploy")
+    assert b"Good evening" in guestbook.page("/")
+    assert "is well" in guestbook.make("smoke").output
+    guestbook.require_whole()
+
+
 def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) -> None:
     """The end of the run: nothing was lost outside of the windows that count what they cost."""
     site.load.end()
@@ -295,3 +323,62 @@ def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) ->
     assert len(report.writes) > 100
     await_rest(site.checkout)
     assert not wrong_counts(site.checkout)
+
+
+def test_another_service_is_updated_and_rolled_back_under_load_and_this_one_does_not_notice(
+    fleet: Fleet, guestbook: Guestbook
+) -> None:
+    before = fleet.units()
+    with guestbook.load(Guests()) as load:
+        site = Site(guestbook, load)
+        with site.losing_nothing("deploy of another service"):
+            guestbook.commit(says("and come in"))
+            guestbook.make("deploy")
+            assert b"and come in" in guestbook.page("/")
+        with site.losing_nothing("rollback of another service"):
+            guestbook.make("rollback")
+            assert b"and come in" not in guestbook.page("/")
+    assert not load.report.lost, load.report
+    assert not load.report.unkept, load.report
+    assert fleet.units() == before
+    fleet.page("/")
+
+
+def test_ten_thousand_bookings_written_during_backups_outlive_the_disk_of_their_database(
+    fleet: Fleet,
+) -> None:
+    """What was acknowledged before the last archived write is there again, and the service serves from it."""
+    (host,) = fleet.machines.groups["database"]
+    acknowledged = []
+
+    def book() -> None:
+        for first in range(0, 10_000, 100):
+            acknowledged.extend(fleet.rows(BOOK.format(first, first + 99)))
+
+    booking = threading.Thread(target=book)
+    booking.start()
+    fleet.make("backup")
+    booking.join()
+    assert len(acknowledged) == 10_000
+    begin = time.monotonic()
+    (last,) = fleet.rows("SELECT pg_walfile_name(pg_current_wal_lsn()) AS written")
+    archived = "SELECT last_archived_wal AS file FROM pg_stat_archiver"
+    wait_until(
+        lambda: fleet.rows(archived)[0]["file"] >= last["written"],
+        "the log to be archived",
+        LAG + 30,
+        every=0.5,
+    )
+    print(f"the last write was archived {time.monotonic() - begin:.0f} s after it was acknowledged")
+    assert "as in the source" in fleet.make("drill").output
+    fleet.machines.sh(host, "systemctl kill --signal=KILL postgresql@17-main; rm -rf /var/lib/postgresql/17")
+    refused = fleet.make("restore", check=False)
+    assert refused.status != 0
+    assert "the backup also holds guestbook" in refused.output
+    fleet.machines.tell({"backup_others": True})
+    fleet.make("restore")
+    assert fleet.rows(BOOKED) == [{"count": "10000"}]
+    with fleet.load(MarefiaTraffic()) as load:
+        load.settle()
+    assert not load.report.lost, load.report
+    assert "as in the source" in fleet.make("drill").output

@@ -97,10 +97,12 @@ class Connection:
         self.port: int = writer.get_extra_info("sockname")[1]
 
     @classmethod
-    async def open(cls, host: str, port: int, tls: ssl.SSLContext | None = None) -> "Connection":
-        """Connect. Raises LostError when nobody listens."""
+    async def open(
+        cls, host: str, port: int, tls: ssl.SSLContext | None = None, name: str | None = None
+    ) -> "Connection":
+        """Connect; over TLS to whom goes by `name`, when that is not the host. Raises LostError when nobody listens."""
         try:
-            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls, server_hostname=name)
         except ConnectionResetError as error:
             raise LostError("reset") from error
         except OSError as error:
@@ -121,3 +123,18 @@ class Connection:
     def close(self) -> None:
         """Close without waiting for the other side."""
         self.writer.transport.abort()
+
+
+def fetch(
+    request: Request, host: str, port: int, tls: ssl.SSLContext | None = None, at: str = ""
+) -> Response:
+    """Send one request on a connection of its own, to `at` when no name server knows the host. Raises LostError."""
+
+    async def exchange() -> Response:
+        connection = await Connection.open(at or host, port, tls, host if tls else None)
+        try:
+            return await connection.exchange(request.encode(f"{host}:{port}"))
+        finally:
+            connection.close()
+
+    return asyncio.run(exchange())

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.playbooks.untouched import refusal
+from tests.rollout.another import become_the_guestbook
 from tests.rollout.changes import append
 from tests.rollout.checkout import Checkout
-from tests.rollout.test_another_service import become_the_guestbook
 
 PACKAGE = "inkwell"
 

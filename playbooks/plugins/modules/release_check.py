@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: release_check
 short_description: Have the release that serves check a database
 description:
-  - Runs the service file's C(check) with the settings that serve, except that the database is on another port.
+  - Runs the service file's C(check) with the settings that serve, except that DATABASE_URL, or PGPORT for who has none,
+    names another port.
   - Does nothing where no release serves yet.
 options:
   root: {description: The environment's folder, type: path, required: true}
@@ -40,7 +41,9 @@ def check(place: Place, port: int, seconds: float) -> str:
         return ""
     version = str(place.current["version"])
     told = read_env(place.root / "slots" / place.serving / "env")
-    told["DATABASE_URL"] = re.sub(r"^(\w+://[^/]*?)(:\d+)?/", rf"\1:{port}/", told["DATABASE_URL"])
+    told["PGPORT"] = str(port)
+    if url := told.get("DATABASE_URL"):
+        told["DATABASE_URL"] = re.sub(r"^(\w+://[^/]*?)(:\d+)?/", rf"\1:{port}/", url)
     done = in_release(place, version, ["/bin/sh", "-c", place.service(version).check], told, seconds)
     if done.returncode:
         raise RolloutError(f"the check of {version} failed on what was restored: {last_words(done)}")

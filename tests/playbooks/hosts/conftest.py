@@ -19,9 +19,9 @@ from tests.parts.machines import REPOSITORY, Machines
 
 EXAMPLE = REPOSITORY / "infra/inventories/staging/hosts.yml"
 NAME = "marefia"
-SECRETS = {name: f"{name.lower()}-of-the-tests" for name in ("PGPASSWORD", "BROKER_PASSWORD", "BACKUP_PASSWORD")} | {
-    "PGUSER": f"{NAME}_a"
-}
+SECRETS = {
+    name: f"{name.lower()}-of-the-tests" for name in ("PGPASSWORD", "BROKER_PASSWORD", "BACKUP_PASSWORD")
+} | {"PGUSER": f"{NAME}_a"}
 
 
 @dataclass(frozen=True)

@@ -126,26 +126,3 @@ def test_a_full_disk_stops_everything_before_a_change(site: Site) -> None:
             "free space there"
         )
     ]
-
-
-@pytest.mark.verify
-def test_one_server_carries_everything(site: Site) -> None:
-    """The other example. What it leaves on the first server is taken away again."""
-    example = EXAMPLE.with_name("one-host.yml")
-    try:
-        done = play([example, site.machines.inventory], SITE)
-        assert done.status == 0, done.output
-        again = play([example, site.machines.inventory], SITE, count=True)
-        assert set(again.changed.values()) == {0}, again.output
-        assert site.sh(
-            site.store, f"systemctl is-active {NAME}.socket haproxy postgresql redis-server"
-        ).split() == (["active"] * 4)
-        assert "database" in site.sh(site.store, "getent hosts database")
-    finally:
-        site.sh(
-            site.store,
-            f"systemctl disable --now {NAME}.socket {NAME}.service; rm -rf /etc/systemd/system/{NAME}[.@-]* "
-            f"/usr/local/lib/{NAME}/launch.py /usr/local/lib/{NAME}/start.py; systemctl daemon-reload",
-        )
-        assert site.play().status == 0
-    assert site.drift(site.store) == []

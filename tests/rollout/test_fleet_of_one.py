@@ -1,0 +1,50 @@
+"""Everything on one server: the other inventory that is shipped, up to a deploy under load and a rehearsed restore."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rollout.changes import visible_text
+from tests.rollout.fleet import OneHost
+from tests.rollout.marefia_traffic import MarefiaTraffic
+from tests.rollout.promise import Site
+
+pytestmark = pytest.mark.verify
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[OneHost]:
+    """The service of a fresh clone on one server."""
+    made = OneHost(Path(tempfile.mkdtemp(prefix="one-host-")))
+    with made.machines.alone():
+        made.make("site", seconds=600)
+        made.make("deploy", seconds=600)
+        made.seed()
+        yield made
+        made.remove()
+
+
+def test_a_second_run_changes_nothing(fleet: OneHost) -> None:
+    counted = fleet.make("site", seconds=600, ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default").output
+    assert re.findall(r"(?m)^(host\d) +: ok=.* changed=(\d+)", counted) == [("host1", "0")]
+
+
+def test_a_deploy_and_a_rollback_lose_nothing(fleet: OneHost) -> None:
+    with fleet.load(MarefiaTraffic()) as load:
+        site = Site(fleet, load)
+        with site.losing_nothing("deploy"):
+            site.deploy(visible_text("A second release"))
+        with site.losing_nothing("rollback"):
+            fleet.make("rollback")
+    assert not load.report.lost, load.report
+    assert not load.report.unkept, load.report
+    fleet.require_whole()
+    assert "is well" in fleet.make("smoke").output
+
+
+def test_its_database_is_backed_up_and_a_restore_rehearsed(fleet: OneHost) -> None:
+    fleet.make("backup")
+    assert "as in the source" in fleet.make("drill").output
