@@ -59,9 +59,11 @@ class Machines:
         self.tell({})
 
     def tell(self, variables: dict[str, Any], host: str = "") -> None:
-        """Write the inventory, with what it tells all hosts or one, too."""
+        """Write the inventory, with what it tells all hosts or one, too; None takes back what was told."""
         told = self._of_host.setdefault(host, {}) if host else self._of_all
         told.update(variables)
+        for name in [name for name, value in told.items() if value is None]:
+            del told[name]
         hosts = {name: reached | self._of_host.get(name, {}) for name, reached in self._reached.items()}
         self.inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": self._of_all}}))
 

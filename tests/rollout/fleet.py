@@ -5,6 +5,7 @@ import shlex
 import shutil
 import ssl
 import subprocess
+import time
 from csv import DictReader
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +54,7 @@ class Fleet(Checkout):
         "SELECT column_name AS name FROM information_schema.columns WHERE table_name = '{table}'"
     )
     machines: Machines = field(init=False)
+    begun: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,12 +3,14 @@
 Each test does one thing under the same load over TLS and counts in a window of its own.
 """
 
+import json
 import re
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import product
+from datetime import datetime
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from tests.rollout.changes import (
     expanding_migration,
     failing_migration,
     named,
+    replace,
     setting,
     unready,
     visible_text,
@@ -43,6 +46,7 @@ BOOK = """
     gen_random_uuid() FROM (SELECT date '9000-01-01' + number AS night FROM generate_series({}, {}) number) nights
     RETURNING id
 """
+NONE_SECONDS = 20  # a sweep is due every 5, a dead scheduler's lease expires after 10
 BOOKED = "SELECT count(*) AS count FROM stays_booking WHERE check_in >= '9000-01-01'"
 
 
@@ -159,6 +163,68 @@ def test_a_contracting_migration_is_refused(site: Site) -> None:
     with site.losing_nothing("contracting migration"):
         site.refused("arrival_note", contracting_migration("arrival_note"))
     assert "arrival_note" in columns(site.checkout)
+
+
+def refused(site: Site, fleet: Fleet, words: str, **told: str) -> None:
+    """A deploy that is refused in one line, before anything was changed."""
+    with site.losing_nothing(words), site.unharmed():
+        done = fleet.make("deploy", check=False, **told)
+    assert done.status != 0
+    errors = [line for line in done.output.splitlines() if re.match(r"\[ERROR|error:|fatal|\[WARN", line)]
+    assert len(errors) == 1, done.output
+    assert re.search(words, errors[0]), errors
+    assert "Start the new slot" not in done.output
+
+
+def test_a_required_host_that_is_away_is_named(site: Site, fleet: Fleet) -> None:
+    gone = fleet.hosts[1]
+    fleet.machines.tell({"ansible_port": 1}, gone)
+    try:
+        refused(site, fleet, f"deploy failed in step lock: {gone}: {gone} cannot be reached")
+    finally:
+        fleet.machines.tell({"ansible_port": None}, gone)
+
+
+def test_an_inventory_that_says_what_nothing_reads_is_judged_by_a_deploy_too(
+    site: Site, fleet: Fleet
+) -> None:
+    fleet.machines.tell({"rollout_batchs": [1]})
+    try:
+        refused(
+            site, fleet, r"group all sets rollout_batchs, which nothing reads \(there is rollout_batches\)"
+        )
+    finally:
+        fleet.machines.tell({"rollout_batchs": None})
+
+
+def test_a_wrong_vault_password_is_one_line(site: Site, fleet: Fleet) -> None:
+    (fleet.folder / "wrong").write_text("not the one\n")
+    words = "staging.yml cannot be opened with this vault password"
+    refused(site, fleet, words, ANSIBLE_VAULT_PASSWORD_FILE=str(fleet.folder / "wrong"))
+
+
+def test_no_disk_left_on_one_host_is_found_before_anything_is_changed(site: Site, fleet: Fleet) -> None:
+    host, good = fleet.hosts[1], fleet.head
+    releases, aside = f"{fleet.place}/releases", "/run/releases-aside"
+    fleet.commit(visible_text("no room for this"))
+    fleet.machines.sh(
+        host,
+        f"mkdir -p {aside}; mount --bind {releases} {aside}; mount -t tmpfs -o size=10m none {releases}; "
+        f"for each in $(ls {aside}); do mkdir {releases}/$each; mount --bind {aside}/$each {releases}/$each; done",
+    )
+    try:
+        refused(site, fleet, rf"{host}: {releases} has 10 MB free, the release needs \d+; free space")
+    finally:
+        fleet.machines.sh(host, f"umount --recursive {releases}; umount {aside}")
+        fleet.go_to(good)
+
+
+def test_a_release_for_another_python_is_refused(site: Site) -> None:
+    def for_another_python(checkout: Path) -> None:
+        replace(checkout / "infra/service.yml", '"3.11", "3.12", "3.13"', '"3.11"')
+
+    with site.losing_nothing("a release for another Python"):
+        site.refused("3.13", for_another_python)
 
 
 @pytest.mark.parametrize(("step", "with_children"), KILLS)
@@ -300,6 +366,44 @@ def test_a_killed_redis_costs_no_request(site: Site, fleet: Fleet) -> None:
     await_rest(fleet)
 
 
+def lacks_undo_of_others(checkout: Path) -> None:
+    """A verdict for each host, in place of one for the fleet."""
+    replace(
+        checkout / "playbooks/roles/rollout/defaults/main.yml",
+        "{{ groups['fleet'] | map('extract', hostvars) |",
+        "{{ [hostvars[inventory_hostname]] |",
+    )
+
+
+def test_without_one_verdict_for_all_the_first_host_keeps_what_failed_on_the_second(
+    site: Site, fleet: Fleet
+) -> None:
+    good, served = fleet.head, fleet.versions()
+    fleet.commit(lacks_undo_of_others, on(fleet.hosts[1], dead_worker))
+    with site.load.window("without one verdict"):
+        assert fleet.make("deploy", check=False).status != 0
+    assert fleet.versions()[fleet.hosts[1]] == served[fleet.hosts[1]]
+    assert fleet.versions()[fleet.hosts[0]] != served[fleet.hosts[0]]
+    fleet.go_to(good)
+    fleet.commit(visible_text("both again"))
+    fleet.make("deploy")
+    assert len(set(fleet.versions().values())) == 1
+
+
+def test_without_health_checks_a_host_that_vanishes_costs_more_than_it_held(site: Site, fleet: Fleet) -> None:
+    (proxy,) = fleet.machines.groups["proxy"]
+    fleet.machines.sh(proxy, "sed -i 's/default-server check/default-server/' /etc/haproxy/haproxy.cfg")
+    fleet.machines.sh(
+        proxy, "sed -i '/option redispatch/d' /etc/haproxy/haproxy.cfg; systemctl reload haproxy"
+    )
+    with site.load.window("without health checks"):
+        fleet.machines.cut_off(fleet.hosts[1], 20)
+        fleet.machines.await_return(fleet.hosts[1])
+    with pytest.raises(AssertionError, match=r"status 503|no complete response"):
+        site.count_what_was_held("without health checks", most=site.load.clients)
+    fleet.make("site", seconds=600)  # mends it
+
+
 def test_another_service_moves_in_beside_it_and_costs_no_request(site: Site, guestbook: Guestbook) -> None:
     with site.losing_nothing("another service moves in"):
         guestbook.make("site", seconds=600)
@@ -315,7 +419,7 @@ def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) ->
     report = site.load.report
     print(report, *site.table, sep="\n")
     costly = {
-        window.name for window in report.windows if "vanishes" in window.name or "PostgreSQL" in window.name
+        window.name for window in report.windows if re.search("vanishes|PostgreSQL|without|away", window.name)
     }
     lost = report.lost_outside(*costly)
     assert not lost, f"{report.table()}\n{site.explained(lost)}"
@@ -323,6 +427,24 @@ def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) ->
     assert len(report.writes) > 100
     await_rest(site.checkout)
     assert not wrong_counts(site.checkout)
+
+
+def test_there_were_never_two_schedulers_and_none_for_some_seconds_only(fleet: Fleet) -> None:
+    """By what the schedulers of all hosts wrote down in this run, whatever happened to them."""
+    told = "journalctl --quiet --output=cat --since=@{:.0f} --unit='{}-scheduler@*'"
+    lines = [
+        json.loads(line)
+        for host in fleet.hosts
+        for line in fleet.machines.sh(host, told.format(fleet.begun, fleet.NAME)).splitlines()
+        if '"outbox-sweep"' in line and '"scheduled"' in line
+    ]
+    runs = sorted((datetime.fromisoformat(line["timestamp"]), line["lease"]) for line in lines)
+    leases = [lease for _, lease in runs]
+    gaps = [(after - before).total_seconds() for (before, _), (after, _) in pairwise(runs)]
+    print(f"{len(runs)} runs under {len(set(leases))} leases, {max(gaps):.1f} s apart at most")
+    assert len(set(leases)) > 3
+    assert leases == sorted(leases), "one ran something after another had taken over"
+    assert max(gaps) < NONE_SECONDS
 
 
 def test_another_service_is_updated_and_rolled_back_under_load_and_this_one_does_not_notice(
