@@ -1,4 +1,4 @@
-"""`make bench`: the service beside a bare view, and what a rollout costs; into docs/benchmarks.md."""
+"""`make bench`: the service beside a bare view, and what a rollout costs, here and on servers; into docs/benchmarks.md."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.bench import rollout
+from tests.bench import hosts, rollout
 from tests.bench.compare import Comparison, Target, compare
 from tests.bench.servers import REPOSITORY, environment, gunicorn, machine, prepare
 from tests.rollout.checkout import STEPS
@@ -38,7 +38,7 @@ def load_average() -> float:
     return os.getloadavg()[0]
 
 
-def page(served: Comparison, costs: rollout.Costs, loads: tuple[float, float]) -> str:
+def page(served: Comparison, costs: rollout.Costs, servers: hosts.Seconds, loads: tuple[float, float]) -> str:
     """The document.
 
     :param loads: the machine's load average before and after measuring.
@@ -85,17 +85,24 @@ line that it writes.
 {chr(10).join(rows)}
 
 `make up` with no change, {rollout.NOTHING} runs: {costs.nothing:.2f} s, {costs.nothing_cpu:.2f} s of CPU.
+
+## Servers
+
+Whole commands, medians of {hosts.TIMES}. The servers are containers with systemd on this same machine.
+
+{hosts.table(servers)}
 """
 
 
 def main() -> None:
-    """Measure both, with nothing else measuring on this machine, and write the page."""
+    """Measure all, with nothing else measuring on this machine, and write the page."""
     with machine_wide_lock():
         before = load_average()
         served = compare_with_bare()
         costs = rollout.measure()
+        servers = hosts.measure()
         after = load_average()
-    text = page(served, costs, (before, after))
+    text = page(served, costs, servers, (before, after))
     PAGE.write_text(text)
     print(f"{text}\nwritten to {PAGE.relative_to(REPOSITORY)}")
 
