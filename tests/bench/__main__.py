@@ -1,4 +1,4 @@
-"""`make bench`: the service beside a bare view, and what a rollout costs, here and on servers; into docs/benchmarks.md."""
+"""`make bench`: the service beside a bare view, and what rollouts cost here and on servers; into docs/benchmarks.md."""
 
 import os
 import subprocess

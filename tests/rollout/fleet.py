@@ -58,7 +58,7 @@ class Fleet(Checkout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.cloned = self.commit(*self.FIRST)
+        self.commit(*self.FIRST)
         made = authority.make()
         self.trusted = made.write_root(self.folder / "root.pem")
         self.machines = Machines(self.path / self.EXAMPLE, self.folder)
@@ -82,7 +82,7 @@ class Fleet(Checkout):
         }
         self.hosts = self.machines.groups["fleet"]
         self.make("secrets", check=True)
-        self.cloned = self.commit(named(lambda _: None, "secrets"))
+        self.commit(named(lambda _: None, "secrets"))
 
     @property
     def place(self) -> str:

@@ -4,13 +4,20 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
+from tests.bench.servers import machine
 from tests.rollout.changes import visible_text
-from tests.rollout.checkout import Change, Checkout, wait_until
+from tests.rollout.checkout import REPOSITORY, Change, Checkout, wait_until
 from tests.rollout.load import Load
 from tests.rollout.processes import Process, alive, held_ports, tree
 from tests.rollout.report import Record, errors_said
 from tests.rollout.state import await_rest, unfinished_tasks
+
+
+def killed(step: str, with_children: bool) -> str:
+    """The name of the window in which the deployer is killed."""
+    return f"deployer killed at {step}, {'with its children' if with_children else 'alone'}"
 
 
 @dataclass
@@ -129,3 +136,19 @@ class Site:
         finally:
             worker.kill()
         await_rest(self.checkout, seconds)
+
+    def write_down(self, mark: str) -> None:
+        """Put this run's figures between a mark of docs/promises.md and its end."""
+        page = REPOSITORY / "docs/promises.md"
+        before, found, rest = page.read_text().partition(f"<!-- {mark} -->\n")
+        assert found, f"{page} has no mark {mark}"
+        figures = "\n".join(
+            [
+                f"Commit {self.checkout.cloned[:12]}, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
+                "",
+                self.load.report.table(),
+                "",
+                *(f"- {line}" for line in self.table),
+            ]
+        )
+        page.write_text(f"{before}{found}{figures}\n{rest[rest.index('<!-- end -->') :]}")

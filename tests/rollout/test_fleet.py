@@ -30,7 +30,7 @@ from tests.rollout.changes import (
 from tests.rollout.checkout import STEPS, Change, wait_until
 from tests.rollout.fleet import APP, Fleet, Guestbook
 from tests.rollout.marefia_traffic import MarefiaTraffic
-from tests.rollout.promise import Site
+from tests.rollout.promise import Site, killed
 from tests.rollout.state import await_rest, columns, wrong_counts
 
 pytestmark = pytest.mark.verify
@@ -231,10 +231,7 @@ def test_a_release_for_another_python_is_refused(site: Site) -> None:
 def test_a_killed_deployer_leaves_the_service_and_the_next_deploy_cleans_up(
     site: Site, fleet: Fleet, step: str, with_children: bool
 ) -> None:
-    served, what = (
-        fleet.version(),
-        f"deployer killed at {step}, {'with its children' if with_children else 'alone'}",
-    )
+    served, what = fleet.version(), killed(step, with_children)
     with site.losing_nothing(what):
         commit = fleet.commit(visible_text(what))
         deploy = fleet.start("deploy")
@@ -418,6 +415,8 @@ def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) ->
     site.load.end()
     report = site.load.report
     print(report, *site.table, sep="\n")
+    if {killed(*kill) for kill in MATRIX} <= {window.name for window in report.windows}:
+        site.write_down("figures of the fleet")
     costly = {
         window.name for window in report.windows if re.search("vanishes|PostgreSQL|without|away", window.name)
     }

@@ -7,13 +7,10 @@ up. `make chaos` runs the whole matrix of kills, and then the table goes to docs
 import random
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import product
-from pathlib import Path
 
 import pytest
 
-from tests.bench.servers import machine
 from tests.rollout.changes import (
     broken_page,
     contracting_migration,
@@ -24,11 +21,11 @@ from tests.rollout.changes import (
     unready,
     visible_text,
 )
-from tests.rollout.checkout import REPOSITORY, STEPS, Checkout, wait_until
+from tests.rollout.checkout import STEPS, Checkout, wait_until
 from tests.rollout.load import Load
 from tests.rollout.marefia_traffic import MarefiaTraffic
 from tests.rollout.processes import alive, stat
-from tests.rollout.promise import Site
+from tests.rollout.promise import Site, killed
 from tests.rollout.state import await_rest, columns, unfinished_tasks, wrong_counts
 
 pytestmark = pytest.mark.verify
@@ -175,31 +172,10 @@ def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) ->
     report = site.load.report
     print(report)
     if {killed(*kill) for kill in MATRIX} <= {window.name for window in report.windows}:
-        write_down(site, REPOSITORY / "docs/promises.md")
+        site.write_down("figures")
     lost = report.lost_outside("web worker SIGKILL")
     assert not lost, f"{report.table()}\n{site.explained(lost)}"
     assert not report.unkept, report
     assert len(report.writes) > 100
     await_rest(site.checkout)
     assert not wrong_counts(site.checkout)
-
-
-def killed(step: str, with_children: bool) -> str:
-    """The name of the window in which the deployer is killed."""
-    return f"deployer killed at {step}, {'with its children' if with_children else 'alone'}"
-
-
-def write_down(site: Site, page: Path) -> None:
-    """Put this run's figures between the page's marks."""
-    before, mark, rest = page.read_text().partition("<!-- figures -->\n")
-    assert mark, f"{page} has no mark for the figures"
-    figures = "\n".join(
-        [
-            f"Commit {site.checkout.cloned[:12]}, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
-            "",
-            site.load.report.table(),
-            "",
-            *(f"- {line}" for line in site.table),
-        ]
-    )
-    page.write_text(f"{before}{mark}{figures}\n{rest[rest.index('<!-- end -->') :]}")
