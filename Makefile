@@ -60,7 +60,7 @@ smoke:  ## ask the running release everything
 	@scripts/play smoke
 backup:  ## copy the database, and read the copy again
 	@scripts/play backup
-restore:  ## bring the database back (TIME=: as it was then)
+restore:  ## bring the database back (TIME=: as it was then; DRY_RUN=1)
 	@scripts/play restore
 drill:  ## rehearse that beside the service, and compare
 	@scripts/play drill

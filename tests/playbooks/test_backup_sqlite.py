@@ -57,6 +57,8 @@ def test_the_newest_backup_or_that_of_a_moment_comes_back(up: Checkout) -> None:
     up.make("backup")
     note(up, "in none")
     up.make("down")
+    assert "is whole" in up.make("restore", DRY_RUN="1").output
+    assert "in none" in noted(up)
     assert "is in place; what was there is kept in " in up.make("restore").output
     assert {"in the first", "in the second"} <= noted(up)
     assert "in none" not in noted(up)

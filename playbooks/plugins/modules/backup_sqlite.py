@@ -11,7 +11,7 @@ description:
   - A rehearsal restores the newest backup elsewhere, compares it table by table with what the source was when the
     backup was made, and has the release that serves check it.
 options:
-  state: {description: What to do, choices: [made, restored, drilled], required: true}
+  state: {description: What to do, choices: [made, judged, restored, drilled], required: true}
   root: {description: The environment's folder, type: path, required: true}
   name: {description: The service's name, type: str, required: true}
   engine: {description: What runs the slots, choices: [process, systemd], default: process}
@@ -48,6 +48,11 @@ def make(place: Place, told: dict[str, Any]) -> dict[str, Any]:
     return {"changed": True, "label": backup.name, "msg": f"{backup}, made and read again"}
 
 
+def judge(place: Place, told: dict[str, Any]) -> dict[str, Any]:
+    backup = copies.judge(place, told["most_days"], told["time"])
+    return {"changed": False, "label": backup.name, "msg": f"{backup.name} of {copies.taken(backup)} is whole"}
+
+
 def restore(place: Place, told: dict[str, Any]) -> dict[str, Any]:
     backup = copies.judge(place, told["most_days"], told["time"])
     if manager_of(told["engine"], place, told["name"]).runs():
@@ -78,6 +83,7 @@ def drill(place: Place, told: dict[str, Any]) -> dict[str, Any]:
 
 STATES: dict[str, Callable[[Place, dict[str, Any]], dict[str, Any]]] = {
     "made": make,
+    "judged": judge,
     "restored": restore,
     "drilled": drill,
 }
