@@ -69,7 +69,7 @@ releases:  ## those that are kept
 	@"$(python)" scripts/release.py list
 
 ## The proof
-coverage:  ## the share of playbooks and scripts that tests executed
+coverage:  ## the share of playbooks, templates and scripts that tests executed
 	@scripts/check coverage
 chaos:  ## the whole matrix of faults under load
 	@scripts/check chaos

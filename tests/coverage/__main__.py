@@ -1,4 +1,4 @@
-"""Reports which tasks, handlers and shell lines no test executed; fails below 100 % (`make coverage`)."""
+"""Reports which tasks, handlers, templates and shell lines no test executed; fails below 100 % (`make coverage`)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ import json
 import sys
 from pathlib import Path
 
-from tests.coverage import lines, record, shell, tasks
+from tests.coverage import lines, record, shell, tasks, templates
 
 EXCEPTIONS = Path(__file__).with_name("exceptions.yml")
-KINDS = {"tasks": ("task",), "handlers": ("handler",), "shell lines": ("shell",)}
+KINDS = {
+    "tasks": ("task",),
+    "handlers": ("handler",),
+    "templates": ("template",),
+    "branches": ("branch",),
+    "shell lines": ("shell",),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -23,7 +29,9 @@ def main(arguments: list[str]) -> int:
     if not any(options.recordings.glob("*-*")):
         print("coverage: nothing was recorded; run `make test verify`", file=sys.stderr)
         return 2
-    measured = tasks.lines(options.root, options.recordings) + shell.lines(options.root, options.recordings)
+    measured = [
+        line for kind in (tasks, templates, shell) for line in kind.lines(options.root, options.recordings)
+    ]
     try:
         excepted = lines.exceptions(options.exceptions)
     except ValueError as error:

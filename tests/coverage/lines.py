@@ -11,7 +11,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Line:
-    """A place where something is executed: a task's first line, or a line on which shell commands begin."""
+    """What may be executed: a task by its first line, a template, a branch of one, a line on which commands begin."""
 
     kind: str
     path: str

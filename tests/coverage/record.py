@@ -1,4 +1,4 @@
-"""Switches the recording of executed tasks and shell lines on, for everything that a test starts."""
+"""Switches the recording of executed tasks, templates and shell lines on, for everything that a test starts."""
 
 from __future__ import annotations
 
