@@ -48,3 +48,14 @@ def test_a_deploy_and_a_rollback_lose_nothing(fleet: OneHost) -> None:
 def test_its_database_is_backed_up_and_a_restore_rehearsed(fleet: OneHost) -> None:
     fleet.make("backup")
     assert "as in the source" in fleet.make("drill").output
+
+
+def test_what_is_down_stays_down_over_a_boot_and_comes_back_by_a_deploy(fleet: OneHost) -> None:
+    units = f"{fleet.NAME}.socket {fleet.NAME}.service"
+    (host,) = fleet.hosts
+    fleet.make("down")
+    assert not fleet.units()
+    assert fleet.machines.sh(host, f"systemctl is-enabled {units}", check=False).split() == ["disabled"] * 2
+    fleet.make("deploy")
+    fleet.require_whole()
+    assert fleet.machines.sh(host, f"systemctl is-enabled {units}").split() == ["enabled"] * 2

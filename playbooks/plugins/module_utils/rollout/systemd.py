@@ -33,6 +33,7 @@ class Manager:
         self._place = place
         self._service = service
         self._act = act
+        self._at_boot = [f"{service}.socket", f"{service}.service"]
         self._sockets = [f"{service}.socket", *(f"{service}@{slot}.socket" for slot in SLOTS)]
 
     @property
@@ -60,10 +61,12 @@ class Manager:
     def start(self, port: int) -> bool:
         if self.runs():
             return False
+        self._ctl("enable", *self._at_boot)
         self._ctl("start", *self._sockets)
         return True
 
     def end(self) -> None:
+        self._ctl("disable", *self._at_boot)
         self._ctl("stop", *self._sockets)
 
     def orphans(self) -> list[int]:
