@@ -16,7 +16,7 @@ from tests.parts.machines import Machines
 from tests.rollout.changes import APP, setting
 from tests.rollout.checkout import GIVEN, PROCESSES, Checkout, wait_until
 
-__all__ = ["APP", "NAME", "Fleet", "Unit"]
+__all__ = ["APP", "NAME", "ROOT", "Fleet", "Unit"]
 EXAMPLE = "infra/inventories/staging/hosts.yml"
 NAME = "marefia"
 ROOT = f"/srv/{NAME}"
