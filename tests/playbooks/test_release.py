@@ -175,9 +175,12 @@ def test_what_is_changed_in_an_unpacked_release_is_named_and_mended(
     assert unpacked.stat().st_ino == served.st_ino, "processes may be running there"
 
 
-def test_what_python_compiles_is_no_change_and_a_touched_file_no_edit(unpacked: Path) -> None:
+def test_what_python_compiles_and_a_rollout_writes_down_is_no_change_and_a_touched_file_no_edit(
+    unpacked: Path,
+) -> None:
     (unpacked / "app/sub/__pycache__").mkdir()
     (unpacked / "app/sub/__pycache__/one.cpython-311.pyc").touch()
+    (unpacked / "needs-0123.json").touch()
     os.utime(unpacked / "app/page.html", (1, 1))
     assert contents.differing(unpacked) == {}
 

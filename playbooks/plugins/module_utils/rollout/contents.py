@@ -12,6 +12,7 @@ from stat import filemode
 from .files import read_json, sha256, write_atomically
 
 NOTE = "contents.json"
+OWN = (NOTE, "needs-")  # what a rollout itself writes down beside the folders, and the judge of migrations
 STRAY = "does not belong there"
 Wrong = dict[str, str]
 """By path below the release: what is wrong with it, in words."""
@@ -19,7 +20,7 @@ Wrong = dict[str, str]
 
 def note(release: Path) -> None:
     """Write down every file: mode, size, time of its last change, and the digest of its bytes."""
-    seen = {name: [*_look(entry), _content(entry)] for name, entry in _entries(release) if name != NOTE}
+    seen = {name: [*_look(entry), _content(entry)] for name, entry in _entries(release)}
     write_atomically(release / NOTE, json.dumps(seen, separators=(",", ":")))
 
 
@@ -34,8 +35,6 @@ def differing(release: Path, noted: Path | None = None, *, every_byte: bool = Fa
         return {NOTE: "is missing"}
     wrong = {}
     for name, entry in _entries(release):
-        if name == NOTE:
-            continue
         if name not in expected:
             wrong[name] = STRAY
             continue
@@ -73,7 +72,7 @@ def _entries(folder: Path, before: str = "") -> Iterator[tuple[str, os.DirEntry[
             if entry.is_dir(follow_symlinks=False):
                 if entry.name != "__pycache__":
                     yield from _entries(Path(entry.path), f"{before}{entry.name}/")
-            else:
+            elif before or not entry.name.startswith(OWN):
                 yield before + entry.name, entry
 
 
