@@ -4,11 +4,11 @@ VENV ?= .venv
 PYTHON ?= python3
 ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
 RELEASES ?= $(CURDIR)/.run/releases
-export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY TIME
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY TIME SINCE PROCESS
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify remote lint build releases scan migrations pipeline site secrets deploy rollback status history smoke backup restore drill coverage chaos bench lock
+.PHONY: help up down test verify remote lint build releases scan migrations pipeline site secrets deploy rollback status history logs smoke backup restore drill coverage chaos bench lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
@@ -56,6 +56,8 @@ status:  ## what runs, and whether it is well
 	@scripts/play status
 history:  ## every rollout: who, what, how long, how it ended
 	@scripts/play history
+logs:  ## what all processes said, by time (SINCE=10m PROCESS=web)
+	@scripts/play logs
 smoke:  ## ask the running release everything
 	@scripts/play smoke
 backup:  ## copy the database, and read the copy again

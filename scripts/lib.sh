@@ -30,6 +30,8 @@ check_told() {
     # The processes read their paths in KEY=value lines, which no quoting may stand in.
     [[ ${ROLLOUT_ROOT:-$PWD} != *[\"\'\$\`\\[:cntrl:]]* ]] ||
         die "the folder ${ROLLOUT_ROOT:-$PWD} has a quote, \$ or \\ in its name" "give another one: ROLLOUT_ROOT=..."
+    [[ ${SINCE:-10m} =~ ^[0-9]{1,6}[smhd]$ ]] ||
+        die "SINCE=$SINCE cannot be followed" "say how long ago, as 90s, 10m, 2h or 1d"
     number PORT 1 65535
     number KEEP 0 1000
     for name in DRY_RUN PURGE; do number "$name" 0 1; done

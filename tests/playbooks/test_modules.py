@@ -20,7 +20,7 @@ from rollout.place import Place
 
 PLUGINS = Path(__file__).parents[2] / "playbooks/plugins"
 NAMES = sorted(path.stem for path in (PLUGINS / "modules").glob("rollout_*.py"))
-ONLY_LOOK = {"rollout_status", "rollout_history"}
+ONLY_LOOK = {"rollout_status", "rollout_history", "rollout_logs"}
 VERSION = "20261123-052500-0123456789ab"
 Result = dict[str, Any]
 Call = Callable[..., Result]
@@ -67,6 +67,7 @@ def needed(name: str, tmp_path: Path) -> dict[str, Any]:
         "rollout_slot": {"number": 1, "state": "proved", "port": 1, "manager": file, "environment": "dev",
                          "engine": "process", "name": "shop"},
         "rollout_status": {"engine": "process", "name": "shop"},
+        "rollout_logs": {"engine": "process", "name": "shop", "processes": ["web"]},
     }  # fmt: skip
     return arguments.get(name, {})
 
@@ -81,6 +82,7 @@ def test_the_modules_tested_here_are_all_there_are() -> None:
         "rollout_database",
         "rollout_history",
         "rollout_lease",
+        "rollout_logs",
         "rollout_record",
         "rollout_release",
         "rollout_slot",
@@ -338,7 +340,12 @@ def test_history_is_a_line_for_each_rollout_that_ended(call: Call, tmp_path: Pat
     assert [each["number"] for each in told["rollouts"]] == [8]
 
 
-@pytest.mark.parametrize("name", ["rollout_lease", "rollout_status", "rollout_history"])
+def test_a_since_that_says_nothing_is_one_line(call: Call, tmp_path: Path) -> None:
+    line = call("rollout_logs", since="yesterday", **needed("rollout_logs", tmp_path))["msg"]
+    assert line == "SINCE=yesterday cannot be followed; say how long ago, as 90s, 10m, 2h or 1d"
+
+
+@pytest.mark.parametrize("name", ["rollout_lease", "rollout_status", "rollout_history", "rollout_logs"])
 def test_what_the_system_refuses_is_one_line_with_a_remedy(call: Call, tmp_path: Path, name: str) -> None:
     (tmp_path / "run").touch()
     line = call(name, **needed(name, tmp_path))["msg"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import time
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 
-from rollout import bundle, release
+from rollout import bundle, contents, release
 from rollout.errors import RolloutError
 from rollout.files import sha256
 from rollout.place import Place
@@ -104,22 +107,117 @@ def test_the_last_line_of_a_failed_check_is_the_reason(tmp_path: Path) -> None:
         release.check(place, "1", {"ENVIRONMENT": "dev"})
 
 
-def test_an_unpacked_release_that_was_changed_is_not_rolled_out_again(tmp_path: Path) -> None:
-    place, store = Place(tmp_path), tmp_path / "store"
-    folder = place.release(CLEAN)
-    (folder / "app").mkdir(parents=True)
-    page = folder / "app/page.html"
-    page.write_text("as built")
-    files = {"app/page.html": sha256(page), "wheels/installed.whl": "0"}
-    (folder / "manifest.json").write_text(json.dumps({"files": files}))
-    (folder / "app/celerybeat-schedule").write_text("made by a process of its own")
-    assert release.unpack(place, store, "shop", CLEAN) is False, "no bundle is needed"
-    page.write_text("by hand")
-    with pytest.raises(RolloutError, match=rf"{page} is not what was built; .*rm -r {folder}"):
-        release.unpack(place, store, "shop", CLEAN)
-    page.unlink()
-    with pytest.raises(RolloutError, match="is not what was built"):
-        release.unpack(place, store, "shop", CLEAN)
+FILES = {
+    "app/page.html": "as built",
+    "app/sub/one.py": "x = 1",
+    "venv/lib/six.py": "six",
+    "manifest.json": "{}",
+}
+
+
+def laid(folder: Path) -> Path:
+    """A release as it is unpacked."""
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "static").mkdir()
+    (folder / "venv/bin").mkdir()
+    (folder / "venv/bin/python").symlink_to("/usr/bin/python3")
+    contents.note(folder)
+    return folder
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An unpacked release; any bundle holds the same."""
+    monkeypatch.setattr(bundle, "verify", lambda path: None)
+    monkeypatch.setattr(bundle, "unpack", lambda path, into: laid(into))
+    path = bundle.path_of(tmp_path / "store", "shop", CLEAN)
+    path.parent.mkdir()
+    path.touch()
+    return laid(Place(tmp_path).release(CLEAN))
+
+
+def again(tmp_path: Path, *, mend: bool = True) -> str:
+    return release.unpack(Place(tmp_path), tmp_path / "store", "shop", CLEAN, mend=mend)
+
+
+HARM = {
+    "echo by hand >app/page.html": {"app/page.html": "was edited"},
+    "rm -r app/sub": {"app/sub/one.py": "is missing"},
+    "chmod 600 app/page.html": {"app/page.html": "has mode -rw-------, not -rw-r--r--"},
+    "ln -sf /bin/sh venv/bin/python": {"venv/bin/python": "was edited"},
+    "mkdir -p app/new/deep; touch app/new/deep/file": {"app/new/deep/file": "does not belong there"},
+    "rm -r app/sub; touch app/sub": {"app/sub": "does not belong there", "app/sub/one.py": "is missing"},
+    "rm contents.json": {"contents.json": "is missing"},
+}
+
+
+@pytest.mark.parametrize("harm", list(HARM))
+def test_what_is_changed_in_an_unpacked_release_is_named_and_mended(
+    unpacked: Path, tmp_path: Path, harm: str
+) -> None:
+    wrong = HARM[harm]
+    right, served = (unpacked / "venv/lib/six.py").stat(), unpacked.stat()
+    assert (contents.differing(unpacked), again(tmp_path)) == ({}, "is here")
+    subprocess.run(["sh", "-ec", harm], cwd=unpacked, check=True)
+    assert contents.differing(unpacked) == wrong
+    files = f"{len(wrong)} changed file{'' if len(wrong) == 1 else 's'}"
+    assert again(tmp_path, mend=False) == f"is here with {files}, which a deploy mends"
+    assert contents.differing(unpacked) == wrong, "a dry run changes nothing"
+    assert again(tmp_path) == f"is here, {files} mended"
+    assert (contents.differing(unpacked, every_byte=True), again(tmp_path)) == ({}, "is here")
+    assert {name: (unpacked / name).read_text() for name in FILES} == FILES
+    assert (unpacked / "static").is_dir()
+    assert not (unpacked / "app/new").exists()
+    assert [each.name for each in unpacked.parent.iterdir()] == [CLEAN]
+    assert (unpacked / "venv/lib/six.py").stat().st_ino == right.st_ino, "what is right stays"
+    assert unpacked.stat().st_ino == served.st_ino, "processes may be running there"
+
+
+def test_what_python_compiles_and_a_rollout_writes_down_is_no_change_and_a_touched_file_no_edit(
+    unpacked: Path,
+) -> None:
+    (unpacked / "app/sub/__pycache__").mkdir()
+    (unpacked / "app/sub/__pycache__/one.cpython-311.pyc").touch()
+    (unpacked / "needs-0123.json").touch()
+    os.utime(unpacked / "app/page.html", (1, 1))
+    assert contents.differing(unpacked) == {}
+
+
+def test_an_edit_that_hides_its_size_and_time_is_found_before_a_rollout(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    page = unpacked / "app/page.html"
+    before = page.stat()
+    page.write_text("AS BUILT")
+    os.utime(page, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert again(tmp_path) == "is here, 1 changed file mended"
+    assert page.read_text() == "as built"
+
+
+def test_strays_need_no_bundle_and_what_is_missing_does(
+    unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    shutil.rmtree(tmp_path / "store")
+    (unpacked / "app/celerybeat-schedule").touch()
+    assert again(tmp_path) == "is here, 1 changed file mended"
+    (unpacked / "app/page.html").unlink()
+    with pytest.raises(RolloutError, match="there is no bundle"):
+        again(tmp_path)
+
+
+def test_looking_at_a_large_release_takes_less_than_a_second(tmp_path: Path) -> None:
+    for number in range(8000):
+        folder = tmp_path / f"venv/{number // 100}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.py").touch()
+    contents.note(tmp_path)
+    (tmp_path / "venv/7/700.py").write_text("by hand")
+    begin = time.process_time()
+    assert contents.differing(tmp_path) == {"venv/7/700.py": "was edited"}
+    assert time.process_time() - begin < 1
 
 
 def test_a_bundle_that_changed_is_told_also_where_its_release_is_unpacked(tmp_path: Path) -> None:

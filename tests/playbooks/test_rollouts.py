@@ -109,6 +109,40 @@ def test_a_page_of_the_previous_release_still_gets_its_style_after_the_switch(up
         urlopen(address.replace(".css", "x.css"), timeout=10)
 
 
+def test_logs_tell_what_every_process_said_lately_by_time(up: Checkout) -> None:
+    with untouched(up):
+        lines, web = (up.make("logs", *which).output.splitlines() for which in ([], ["PROCESS=web"]))
+        refused = refusal(up.make("logs", "PROCESS=nonsense", check=False))
+    assert {line.split()[2].partition("-")[0] for line in lines} == set(PROCESSES)
+    assert {line.split()[2].partition("-")[0] for line in web} == {"web"}
+    assert lines == sorted(lines, key=lambda line: line[:20])
+    assert refused == "there is no process nonsense; choose one: PROCESS=web,worker,scheduler"
+    assert "cannot be followed" in refusal(up.make("logs", "SINCE=yesterday", check=False))
+
+
+def test_status_names_what_was_changed_in_the_release_and_the_deploy_that_it_names_mends_it(
+    up: Checkout,
+) -> None:
+    version, release = serving(up), unpacked(up, serving(up))
+    page, script, stray = "app/manage.py", "venv/bin/activate.fish", "app/by/hand.py"
+    assert "mends it" not in up.make("status").output, "nothing was changed yet"
+    before = {name: (release / name).read_bytes() for name in (page, script)}
+    append(release / page, "# by hand\n")
+    (release / script).unlink()
+    (release / stray).parent.mkdir()
+    (release / stray).touch()
+    for look in ("status", "deploy", "status"):
+        with untouched(up):
+            told = up.make(look, "DRY_RUN=1", f"VERSION={version}").output
+    for wrong in (f"{stray} does not belong there", f"{page} was edited", f"{script} is missing"):
+        assert f"  releases/{version}/{wrong}; `make deploy VERSION={version}` mends it\n" in told
+    mended = up.make("deploy", f"VERSION={version}").output
+    assert f"{version} is here, 3 changed files mended" in mended
+    assert "mends it" not in up.make("status").output
+    assert {name: (release / name).read_bytes() for name in before} == before
+    assert not (release / stray).parent.exists()
+
+
 def test_a_rollback_goes_to_the_previous_release(up: Checkout) -> None:
     new, old = serving(up), up.read("current")["previous"]
     up.make("rollback")

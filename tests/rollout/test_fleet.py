@@ -27,7 +27,7 @@ from tests.rollout.changes import (
     unready,
     visible_text,
 )
-from tests.rollout.checkout import STEPS, Change, wait_until
+from tests.rollout.checkout import PROCESSES, STEPS, Change, wait_until
 from tests.rollout.fleet import APP, Fleet, Guestbook
 from tests.rollout.marefia_traffic import MarefiaTraffic
 from tests.rollout.promise import Site, killed
@@ -114,6 +114,36 @@ def test_a_deploy_of_a_new_commit_reaches_every_host_and_loses_nothing(site: Sit
         re.search(rf"(?m)^{host}: {version} serves from \w+ on port 8000 .*: ready$", told)
         for host in fleet.hosts
     )
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_logs_tell_what_a_process_said_on_every_host_by_time(fleet: Fleet, process: str) -> None:
+    lines = fleet.make("logs", f"PROCESS={process}").output.splitlines()
+    assert len(lines) <= 1000 * len(fleet.hosts)
+    assert lines == sorted(lines, key=lambda line: line[:20])
+    who = {tuple(line.split()[2:4]) for line in lines}
+    assert who >= {(host, f"{process}-{fleet.read('current', host)['slot']}") for host in fleet.hosts}
+
+
+def test_what_is_changed_in_the_release_of_a_host_is_named_and_mended(site: Site, fleet: Fleet) -> None:
+    host, version = fleet.hosts[1], fleet.read("current")["version"]
+    release, remedy = f"{fleet.place}/releases/{version}", f"`make deploy VERSION={version}` mends it"
+    fleet.machines.sh(
+        host,
+        f"cd {release}; echo '# by hand' >>app/manage.py; rm venv/bin/activate.fish; touch static/stray.css",
+    )
+    told = fleet.make("status").output
+    for wrong in (
+        "app/manage.py was edited",
+        "static/stray.css does not belong there",
+        "venv/bin/activate.fish is missing",
+    ):
+        assert f"{host}:   releases/{version}/{wrong}; {remedy}\n" in told
+    assert told.count(remedy) == 3
+    with site.losing_nothing("a changed release is mended"):
+        fleet.make("deploy", f"VERSION={version}")
+    assert remedy not in fleet.make("status").output
+    assert set(fleet.versions().values()) == {version}
 
 
 def test_a_deploy_of_settings_alone_loses_nothing_and_every_host_is_told(site: Site, fleet: Fleet) -> None:

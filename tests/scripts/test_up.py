@@ -117,6 +117,9 @@ def test_what_cannot_be_followed_is_refused_before_anything_is_done(fresh: Proje
     assert refusal(fresh, *command, ROLLOUT_WAIT_SECONDS="x") == (
         "ROLLOUT_WAIT_SECONDS=x cannot be followed; give a whole number from 0 to 86400"
     )
+    assert refusal(fresh, *command, SINCE="yesterday") == (
+        "SINCE=yesterday cannot be followed; say how long ago, as 90s, 10m, 2h or 1d"
+    )
     assert called(fresh) == []
 
 

@@ -50,7 +50,11 @@ def make(place: Place, told: dict[str, Any]) -> dict[str, Any]:
 
 def judge(place: Place, told: dict[str, Any]) -> dict[str, Any]:
     backup = copies.judge(place, told["most_days"], told["time"])
-    return {"changed": False, "label": backup.name, "msg": f"{backup.name} of {copies.taken(backup)} is whole"}
+    return {
+        "changed": False,
+        "label": backup.name,
+        "msg": f"{backup.name} of {copies.taken(backup)} is whole",
+    }
 
 
 def restore(place: Place, told: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ module: rollout_release
 short_description: Unpack a release, complete its settings, run its check
 description:
   - Verifies the bundle's checksum and each file's, unpacks it beside the others and installs its wheels offline.
+  - One that is unpacked already is compared with what it was, file by file.
   - Fails when the disk has no room, the Python is not one that the release was built for, or its check fails.
 options:
   root: {description: The environment's folder, type: path, required: true}
@@ -20,6 +21,7 @@ options:
   settings: {description: The text of the environment's settings file, type: str, required: true}
   secrets: {description: The environment's secrets, type: dict, default: {}}
   generate: {description: Secrets to invent when they are missing, type: list, elements: str, default: []}
+  mend: {description: Give back what was changed in a release that is unpacked already, type: bool, default: true}
 author: [The maintainers (@maintainers)]
 """
 
@@ -43,7 +45,9 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
     rollout = place.rollout or {}
     version, environment = rollout["version"], parameters["environment"]
     release.fit_for(version, environment)
-    unpacked = release.unpack(place, Path(parameters["store"]), parameters["name"], version)
+    done = release.unpack(
+        place, Path(parameters["store"]), parameters["name"], version, mend=parameters["mend"]
+    )
     with lease.act():
         release.keep_secrets(place, parameters["secrets"], parameters["generate"])
         release.tell(place, version, parameters["settings"], rollout["kind"])
@@ -53,9 +57,9 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
     digest, current = release.digest_of(settings), place.current or {}
     told = "other settings" if digest != current.get("settings") else "the same settings"
     return {
-        "changed": unpacked,
+        "changed": done != "is here",
         "change": f"{current.get('version', 'nothing')} -> {version} with {told}",
-        "msg": f"{version} {'unpacked' if unpacked else 'is here'}, its check passed",
+        "msg": f"{version} {done}, its check passed",
     }
 
 
@@ -67,6 +71,7 @@ def main() -> None:
             "environment": {"type": "str", "required": True},
             "settings": {"type": "str", "required": True},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "mend": {"type": "bool", "default": True},
             "generate": {"type": "list", "elements": "str", "default": [], "no_log": False},
         },
         work,

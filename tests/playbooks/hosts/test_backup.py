@@ -245,7 +245,9 @@ def test_any_second_can_be_restored(backups: Backups) -> None:
     time.sleep(1.1)
     write(backups, 10, "undone")
     backups.root("delete from bookings where note = 'kept'")
-    assert "is whole, and the log since then" in backups.play("restore", backup_time=moment, rollout_dry_run=True)
+    assert "is whole, and the log since then" in backups.play(
+        "restore", backup_time=moment, rollout_dry_run=True
+    )
     said = backups.play("restore", backup_time=moment)
     assert "made and read again" in said
     assert (counted(backups, "kept"), counted(backups, "undone")) == (10, 0)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import service
+from . import contents, service
 from .errors import RolloutError
 from .files import read_env, read_json, sha256, write_atomically
 
@@ -85,6 +85,7 @@ def unpack(bundle: Path, into: Path) -> dict[str, Any]:
         install(partial, manifest)
         shutil.rmtree(partial / "wheels")  # installed; the bundle has them for another time
         (partial / "static").mkdir(exist_ok=True)  # a service may have none
+        contents.note(partial)
         partial.rename(into)
     except (OSError, tarfile.TarError) as error:
         raise RolloutError(
@@ -93,17 +94,6 @@ def unpack(bundle: Path, into: Path) -> dict[str, Any]:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return manifest
-
-
-def compare(release: Path) -> None:
-    """Compare an unpacked release's files with its manifest. What its processes have added does not count."""
-    for name, digest in read_json(release / MANIFEST)["files"].items():
-        path = release / name
-        if not name.startswith("wheels/") and not (path.is_file() and sha256(path) == digest):
-            raise RolloutError(
-                f"{path} is not what was built",
-                f"unless it serves, rm -r {release}: then it is unpacked anew; else deploy another release first",
-            )
 
 
 def _extract(tar: tarfile.TarFile, into: Path) -> None:

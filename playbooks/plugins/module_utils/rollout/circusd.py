@@ -23,7 +23,7 @@ from typing import Any
 from circus.client import CircusClient
 from circus.exc import CallError
 
-from . import bundle, launch  # noqa: F401  # so that Ansible sends it along
+from . import bundle, launch, logs  # noqa: F401  # so that Ansible sends it along
 from .errors import RolloutError, counted
 from .files import read_json, sha256, write_atomically, write_json
 from .place import SLOTS, Place
@@ -275,6 +275,11 @@ class Manager:
 
     def _log(self, process: str, slot: str) -> Path:
         return self._place.root / "log" / f"{process}-{slot}.log"
+
+    def said(self, process: str, slot: str, since: float, most: int) -> list[tuple[float, str]]:
+        log = self._log(process, slot)
+        files = [*(log.with_name(f"{log.name}.{number}") for number in (3, 2, 1)), log]
+        return [line for file in files for line in logs.of_file(file, since)][-most:]
 
     def last_words(self, process: str, slot: str, since: float) -> str:
         """The last line of its log, unless it was written earlier: that explains nothing."""

@@ -67,6 +67,9 @@ class Manager(Protocol):
     def log(self, process: str, slot: str) -> str:
         """Where a person reads what a process said."""
 
+    def said(self, process: str, slot: str, since: float, most: int) -> list[tuple[float, str]]:
+        """What a process has said since a time, oldest first, the newest `most` lines: when, and the line."""
+
     def last_words(self, process: str, slot: str, since: float) -> str:
         """The last line that a process has said since a time (seconds since 1970), or ""."""
 

@@ -1,6 +1,6 @@
 """Where everything of an environment stands on a host, and what was written there about its rollouts.
 
-releases/VERSION/   a release, unpacked: app, venv, static, manifest.json, service.yml
+releases/VERSION/   a release, unpacked: app, venv, static, manifest.json, contents.json, service.yml
 slots/SLOT/         what a slot runs: slot.json and env (settings and secrets, readable by the owner only)
 settings/           next.env: those of the rollout under way; VERSION.env: those with which a release served last
 secrets.env         what no settings file may hold, readable by the owner only

@@ -7,9 +7,9 @@ import secrets
 import shutil
 from pathlib import Path
 
-from . import bundle
+from . import bundle, contents
 from .database import in_release, last_words
-from .errors import RolloutError
+from .errors import RolloutError, counted
 from .files import env_text, read_env, write_atomically
 from .place import Place
 
@@ -54,24 +54,43 @@ def digest_of(settings: dict[str, str]) -> str:
     return hashlib.sha256(env_text(settings).encode()).hexdigest()[:16]
 
 
-def unpack(place: Place, store: Path, name: str, version: str) -> bool:
-    """Have the release unpacked here, as it was built. Returns whether it had to be unpacked."""
+def unpack(place: Place, store: Path, name: str, version: str, *, mend: bool = True) -> str:
+    """Have the release unpacked here, as it was built. Returns what was done, or has to be done unless `mend`."""
     into, source = place.release(version), bundle.path_of(store, name, version)
     if source.exists() or not into.exists():
         bundle.verify(source)
-    if into.exists():
-        bundle.compare(into)
-        return False
-    into.parent.mkdir(parents=True, exist_ok=True)
+    wrong = contents.differing(into, every_byte=True) if into.exists() else None
+    if wrong is None:
+        _require_room(source, into.parent)
+        bundle.unpack(source, into)
+        return "unpacked"
+    if not wrong:
+        return "is here"
+    files = counted(len(wrong), "changed file")
+    if not mend:
+        return f"is here with {files}, which a deploy mends"
+    fresh = into.with_name(f".{version}.partial") / version
+    try:
+        if set(wrong.values()) != {contents.STRAY}:
+            bundle.verify(source)
+            _require_room(source, into.parent)
+            bundle.unpack(source, fresh)
+        contents.mend(into, wrong, fresh if fresh.exists() else None)
+    finally:
+        shutil.rmtree(fresh.parent, ignore_errors=True)
+    return f"is here, {files} mended"
+
+
+def _require_room(source: Path, folder: Path) -> None:
+    """Fail when the disk cannot take the bundle unpacked."""
+    folder.mkdir(parents=True, exist_ok=True)
     needed = source.stat().st_size * UNPACKED_TIMES_BUNDLE + SPARE_BYTES
-    free = shutil.disk_usage(into.parent).free
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise RolloutError(
-            f"{into.parent} has {free // 10**6} MB free, the release needs {needed // 10**6}",
+            f"{folder} has {free // 10**6} MB free, the release needs {needed // 10**6}",
             "free space on that disk and run the command again",
         )
-    bundle.unpack(source, into)
-    return True
 
 
 def check(place: Place, version: str, told: dict[str, str]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from . import probe
+from . import contents, probe
 from .errors import RolloutError, counted
 from .lease import Lease
 from .manager import Manager
 from .place import SLOTS, Place
+
+DRIFT_LINES = 20
 
 
 def report(place: Place, manager: Manager) -> list[str]:
@@ -50,6 +52,7 @@ def _running(place: Place, manager: Manager) -> list[str]:
         since = f" since {current['since']}" if slot == current.get("slot") else ""
         well = "ready" if answer.status == 200 else f"NOT READY: {answer}"
         lines.append(f"{version} serves from {slot} on port {manager.address[1]}{since}: {well}")
+        lines += _drift(place, version)
     for slot in SLOTS:
         active = manager.active(slot)
         lines += [
@@ -63,6 +66,14 @@ def _running(place: Place, manager: Manager) -> list[str]:
         ]
     before = [f"  before it: {current.get('previous') or 'nothing'}"] if current.get("slot") in public else []
     return lines + before
+
+
+def _drift(place: Place, version: str) -> list[str]:
+    """What in the release that serves is not as it was unpacked."""
+    wrong = sorted(contents.differing(place.release(version)).items())
+    mends = f"`make deploy VERSION={version}` mends it"
+    lines = [f"  releases/{version}/{name} {what}; {mends}" for name, what in wrong[:DRIFT_LINES]]
+    return lines + ([f"  and {len(wrong) - DRIFT_LINES} more"] if len(wrong) > DRIFT_LINES else [])
 
 
 def smoke(place: Place, manager: Manager, version: str = "") -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from . import logs
 from .errors import RolloutError
 from .files import read_json
 from .place import SLOTS, Place
@@ -114,17 +115,17 @@ class Manager:
         return f"journalctl -u {self._unit(slot, process)}"
 
     def last_words(self, process: str, slot: str, since: float) -> str:
-        unit = self._unit(slot, process)
-        command = [
-            "journalctl",
-            "--quiet",
-            "--output=cat",
-            f"--since=@{since:.0f}",
-            "--lines=1",
-            f"_SYSTEMD_UNIT={unit}",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
+        unit = f"_SYSTEMD_UNIT={self._unit(slot, process)}"
+        return self._journal("--output=cat", f"--since=@{since:.0f}", "--lines=1", unit).strip()
+
+    def said(self, process: str, slot: str, since: float, most: int) -> list[tuple[float, str]]:
+        unit = f"--unit={self._unit(slot, process)}"  # with what systemd says of it
+        told = ("--output=json", "--all", f"--since=@{int(since)}", f"--lines={most}", unit)
+        return logs.of_journal(self._journal(*told))[-most:]
+
+    def _journal(self, *words: str) -> str:
+        command = ["journalctl", "--quiet", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
     def _unit(self, slot: str, process: str) -> str:
         return f"{self._service}-{process}@{slot}.service"
