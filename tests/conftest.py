@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # xdist says nothing of its types
 
 from tests import parts
@@ -18,17 +19,26 @@ def pytest_configure() -> None:
     parts.required()
 
 
+HOSTS, FLEET = "tests/playbooks/hosts/", "tests/rollout/test_fleet"
+LOADED = (*(f"tests/rollout/test_{name}" for name in ("another", "controls", "promises")), FLEET)
+
+
 class Together(LoadFileScheduling):
-    """A file of tests goes to one process, and all that need the servers to the same one: they would only wait."""
+    """A file of tests goes to one process. All that need the servers go to the same one, and all that send load: they
+    would only wait for each other.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return (
-            "servers"
-            if nodeid.startswith(("tests/playbooks/hosts/", "tests/rollout/test_fleet"))
-            else super()._split_scope(nodeid)
-        )
+        if nodeid.startswith(HOSTS):
+            return "servers"
+        return "load" if nodeid.startswith(LOADED) else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
     """How the tests are spread, in place of --dist."""
     return Together(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Load on the servers comes last, when those who need them for something else are done."""
+    items.sort(key=lambda item: item.nodeid.startswith(FLEET))

@@ -67,6 +67,11 @@ class Machines:
         hosts = {name: reached | self._of_host.get(name, {}) for name, reached in self._reached.items()}
         self.inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": self._of_all}}))
 
+    @property
+    def hosts(self) -> list[str]:
+        """All, by their names in the example."""
+        return list(self._reached)
+
     def address(self, host: str) -> str:
         """Where the host is reached."""
         return str(self._reached[host]["ansible_host"])

@@ -16,6 +16,7 @@ import pytest
 
 from tests.parts import authority
 from tests.parts.machines import REPOSITORY, Machines
+from tests.playbooks.hosts import scratch
 
 EXAMPLE = REPOSITORY / "infra/inventories/staging/hosts.yml"
 NAME = "marefia"
@@ -111,13 +112,27 @@ DRIFT = """
 """
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+@pytest.fixture(scope="package", autouse=True)
+def alone() -> Iterator[None]:
+    """No other process of the tests has the servers meanwhile."""
+    with Machines.alone():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cleared() -> Iterator[None]:
+    """Nothing is left of a module's single roles."""
+    yield
+    if scratch.machines.cache_info().currsize:
+        scratch.clear()
+
+
+@pytest.fixture(scope="package")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The servers after a run of site.yml."""
     folder = tmp_path_factory.mktemp("site")
     machines = Machines(EXAMPLE, folder)
-    with machines.alone():
-        site = Site(machines, folder)
-        done = site.play()
-        assert done.status == 0, done.output
-        yield site
+    site = Site(machines, folder)
+    done = site.play()
+    assert done.status == 0, done.output
+    return site

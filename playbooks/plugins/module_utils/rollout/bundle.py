@@ -115,7 +115,8 @@ def install(release: Path, manifest: dict[str, Any]) -> None:
             f"release {manifest['version']} is built for Python {', '.join(manifest['pythons'])}, this is {python}",
             "use one of these, or add this one to `pythons` in the service file",
         )
-    quiet = ["--quiet", "--offline", "--no-config"]
+    # Its cache would keep a copy of each release's packages for ever.
+    quiet = ["--quiet", "--offline", "--no-config", "--no-cache"]
     run([uv(), "venv", *quiet, "--relocatable", "--python", base_python(), "venv"], cwd=release)
     # Relative, for any character may be in the path of a release: uv takes a comma for the end of a folder.
     options = ["--python", "venv/bin/python", "--no-index", "--require-hashes", "--compile-bytecode"]
