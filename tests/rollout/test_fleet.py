@@ -141,7 +141,7 @@ def test_what_is_changed_in_the_release_of_a_host_is_named_and_mended(site: Site
         assert f"{host}:   releases/{version}/{wrong}; {remedy}\n" in told
     assert told.count(remedy) == 3
     with site.losing_nothing("a changed release is mended"):
-        fleet.make("deploy", f"VERSION={version}")
+        fleet.make("site", seconds=600)
     assert remedy not in fleet.make("status").output
     assert set(fleet.versions().values()) == {version}
 
