@@ -78,6 +78,8 @@ class Backups:
 @pytest.fixture(scope="module")
 def backups(tmp_path_factory: pytest.TempPathFactory) -> Backups:
     made = Backups(tmp_path_factory.mktemp("backups"))
+    done = scratch.roles(made.folder, "all", ["base"], made.told)
+    assert done.status == 0, done.output
     made.keep(f"rm -rf {REPOSITORY} /etc/pgbackrest.conf")
     done = made.set_up()
     assert done.status == 0, done.output
