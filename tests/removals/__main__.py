@@ -41,18 +41,22 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--number", type=int, default=20, help="how many (20)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="repeats a sample")
-    parser.add_argument("--under", default="playbooks", help="of these files only: playbooks/roles/base")
+    parser.add_argument(
+        "--under", nargs="+", default=["playbooks"], metavar="PATH", help="of these files only"
+    )
     parser.add_argument("--list", action="store_true", help="say what would be removed, and who guards it")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="removals-") as folder:
         intact = Path(folder) / "intact"
         _run("git", "clone", "--quiet", str(ROOT), str(intact))
-        found = [line for line in tasks.lines(intact, Path(folder)) if line.path.startswith(options.under)]
+        found = [
+            line for line in tasks.lines(intact, Path(folder)) if line.path.startswith(tuple(options.under))
+        ]
         possible = [line for line in found if "BARE_HOSTS" in os.environ or not on_hosts(_guards(line))]
         if left_out := len(found) - len(possible):
             print(f"left out: {left_out} tasks that need bare servers (BARE_HOSTS is not set)")
         if not possible:
-            print(f"removals: there is nothing to remove under {options.under}", file=sys.stderr)
+            print(f"removals: there is nothing to remove under {' '.join(options.under)}", file=sys.stderr)
             return 2
         if "BARE_HOSTS" in os.environ and "HOSTS_INVENTORY" not in os.environ:
             print("removals: BARE_HOSTS is set, HOSTS_INVENTORY is not", file=sys.stderr)
