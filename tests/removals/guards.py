@@ -19,13 +19,17 @@ UNDONE = (
     f"{ROLLOUTS}::test_an_undo_that_fails_and_a_line_that_cannot_be_written_are_told_and_left_to_the_next_rollout",
     f"{ROLLOUTS}::test_a_lease_that_cannot_be_given_back_is_told_and_holds_nobody_up",
 )
+CERTBOT = (
+    "tests/playbooks/hosts/test_haproxy.py::test_a_certificate_of_certbots_takes_the_place_of_the_stand_in"
+)
 ON_HOSTS = ("tests/playbooks/hosts/", FLEET)
 
 
-def _of(*names: str) -> tuple[str, ...]:
+def _of(*names: str, first: str = "") -> tuple[str, ...]:
     """The tests of roles, after one that has bare hosts set up with all of them."""
     set_up = "tests/playbooks/hosts/test_base.py::test_the_journal_outlives_a_boot_and_is_bounded"
-    return (set_up, *(f"tests/playbooks/hosts/test_{name}.py" for name in names), SITE)
+    files = (f"tests/playbooks/hosts/test_{name}.py" for name in names)
+    return (set_up, *([first] if first else []), *files, SITE)
 
 
 # By how the task's path and name begin; the longest that fits counts.
@@ -37,13 +41,16 @@ GUARDS = {
     "playbooks/smoke.yml": ASKED,
     "playbooks/status.yml": ASKED,
     "playbooks/status.yml: Compare": (FLEET,),
-    "playbooks/site.yml": _of("drift"),
+    "playbooks/site.yml": (SITE, "tests/playbooks/hosts/test_drift.py"),
     "playbooks/roles/base/": _of("base", "drift"),
     "playbooks/roles/haproxy/": _of("haproxy"),
+    "playbooks/roles/haproxy/tasks/acme.yml": _of("haproxy", first=CERTBOT),
+    "playbooks/roles/haproxy/tasks/main.yml: Have a certificate": _of("haproxy", first=CERTBOT),
     "playbooks/roles/postgresql/": _of("postgresql"),
     "playbooks/roles/redis/": _of("redis"),
     "playbooks/roles/schedules/": _of("schedules"),
     "playbooks/roles/service/": _of("service_units", "drift"),
+    "playbooks/roles/service/tasks/main.yml: Copy the installer": (FLEET,),
     "playbooks/roles/rollout/tasks/down.yml": (UP_AND_DOWN, TWO),
     "playbooks/roles/rollout/tasks/end.yml: Register": UNDONE,
     "playbooks/roles/rollout/tasks/end.yml: Say which host keeps": (FLEET,),
