@@ -107,7 +107,7 @@ def red(clone: Path, tests: tuple[str, ...]) -> str:
         }
         _run("bash", "-c", os.environ["BARE_HOSTS"])
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests],
+        [sys.executable, "-m", "pytest", "-x", "-q", "--keep-duplicates", "-p", "no:cacheprovider", *tests],
         cwd=clone, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     LOG.parent.mkdir(parents=True, exist_ok=True)
