@@ -290,7 +290,7 @@ def test_a_lease_that_cannot_be_given_back_is_told_and_holds_nobody_up(up: Check
     head = up.head
 
     def full(checkout: Path) -> None:
-        (path,) = checkout.glob("playbooks/**/rollout_lease.py")
+        (path,) = checkout.glob("playbooks/**/modules/rollout_lease.py")
         forget = "        place.forget_rollout()"
         replace(path, forget, "        raise OSError(28, 'No space left on device', 'there')")
 

@@ -23,13 +23,13 @@ def without(text: str, number: int, *, handler: bool = False) -> str:
     left = []
     if handler:
         left = [rows[first], f"{' ' * task.start_mark.column}{NOTHING}\n"]
-    elif len(holder.value) == 1:
-        left = [f"{' ' * task.start_mark.column}[]\n"]
+    elif len(holder.value) == 1:  # a block may not be empty
+        left = [f"{rows[first][: task.start_mark.column]}{NOTHING}\n"]
     kept = "".join([*rows[:first], *left, *rows[max(end, number) :]])
     try:
         yaml.compose(kept, Loader=yaml.SafeLoader)
     except yaml.composer.ComposerError:  # another one repeats a part of it: written out, it has that itself
-        holder.value.remove(task)
+        holder.value[holder.value.index(task)] = yaml.compose(NOTHING, Loader=yaml.SafeLoader)
         kept = yaml.serialize(document, Dumper=yaml.SafeDumper, width=1000)
     return kept
 

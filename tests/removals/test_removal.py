@@ -40,12 +40,15 @@ def test_only_the_lines_of_the_task_go() -> None:
     assert without(plain, 2) == plain.replace(
         plain[plain.index("- name: First") : plain.index("# About")], "\n"
     )
-    assert yaml.safe_load(without(plain, 12))[1]["block"] == []
-    assert yaml.safe_load(without("- name: Alone\n  debug:\n", 1)) == []
+
+
+def test_of_the_only_one_something_stays_that_does_nothing() -> None:
+    assert without(TASKS, 12) == TASKS[: TASKS.index("- name: Alone")] + f"- {NOTHING}\n"
+    assert without("- name: Alone\n  debug:\n", 1) == f"- {NOTHING}\n"
 
 
 def test_what_another_task_repeats_of_it_stays_there() -> None:
-    (second,) = yaml.safe_load(without(TASKS, 2))
+    _, second = yaml.safe_load(without(TASKS, 2))
     assert second["block"][0]["ansible.builtin.debug"] == {"msg": "a\n\nb\n"}
 
 
