@@ -8,7 +8,7 @@ export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify remote lint build releases scan migrations pipeline site secrets deploy rollback status history logs smoke backup restore drill coverage chaos bench lock
+.PHONY: help up down test verify remote lint build releases scan migrations pipeline site secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
@@ -75,6 +75,8 @@ coverage:  ## the share of playbooks, templates and scripts that tests executed
 	@scripts/check coverage
 chaos:  ## the whole matrix of faults under load
 	@scripts/check chaos
+removals:  ## whether tests miss 20 tasks (T=playbooks/roles/base)
+	@scripts/check removals
 bench:  ## figures, side by side, into docs/benchmarks.md
 	@scripts/check bench
 lock:  ## resolve requirements/*.in anew, with hashes

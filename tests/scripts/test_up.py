@@ -366,6 +366,7 @@ def test_every_set_is_locked_with_hashes_for_every_platform(installed: Project) 
         ("verify", "-m pytest -m verify and not chaos -n 2 tests"),
         ("chaos", "-m pytest -m verify or chaos tests/rollout"),
         ("coverage", "-m tests.coverage"),
+        ("removals", "-m tests.removals --under playbooks"),
         ("bench", "-m tests.bench"),
     ],
 )
