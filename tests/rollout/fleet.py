@@ -149,9 +149,7 @@ class Fleet(Checkout):
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         (database,) = self.machines.groups["database"]
-        command = (
-            f"cd / && runuser -u postgres -- psql --csv --dbname={self.NAME} --command={shlex.quote(query)}"
-        )
+        command = f"cd / && runuser -u postgres -- psql --quiet --csv --dbname={self.NAME} --command={shlex.quote(query)}"
         return list(DictReader(self.machines.sh(database, command).splitlines()))
 
     def logs(self, since: float) -> Path:

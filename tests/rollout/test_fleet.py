@@ -79,8 +79,9 @@ def site(fleet: Fleet) -> Iterator[Site]:
         yield Site(fleet, load)
 
 
-def on(host: str, what: Change) -> Change:
-    """A change that shows on one host only: its lines stand below a look at the host's name."""
+def on_the_second(fleet: Fleet, what: Change) -> Change:
+    """A change that shows on the second host only: its lines stand below a look at the host's name."""
+    name = fleet.machines.sh(fleet.hosts[1], "hostname").strip()
 
     def change(checkout: Path) -> None:
         before = {path: path.read_text() for path in (checkout / APP).glob("*.py")}
@@ -90,10 +91,10 @@ def on(host: str, what: Change) -> Change:
                 lines = added.removeprefix(text).splitlines()
                 indented = "\n".join(f"    {line}" for line in lines)
                 path.write_text(
-                    f'{text}\nimport socket\n\nif socket.gethostname() == "{host}":\n{indented}\n'
+                    f'{text}\nimport socket\n\nif socket.gethostname() == "{name}":\n{indented}\n'
                 )
 
-    return named(change, f"{what.__name__}, on {host}")
+    return named(change, f"{what.__name__}, on the second host")
 
 
 def dead_worker(checkout: Path) -> None:
@@ -170,13 +171,13 @@ def test_a_rollback_loses_nothing_and_keeps_the_expanded_schema(site: Site, flee
 
 def test_a_release_that_never_gets_ready_on_the_second_host_reaches_no_user(site: Site, fleet: Fleet) -> None:
     with site.losing_nothing("readiness fails on the second host"):
-        site.refused(f"{fleet.hosts[1]}: ", on(fleet.hosts[1], unready))
+        site.refused(f"{fleet.hosts[1]}: ", on_the_second(fleet, unready))
 
 
 def test_a_switch_that_fails_on_the_second_host_brings_the_first_back_too(site: Site, fleet: Fleet) -> None:
     with site.losing_nothing("worker cannot start on the second host"):
         said = site.refused(
-            "cannot start", setting("WEB_THREADS", "3", "staging"), on(fleet.hosts[1], dead_worker)
+            "cannot start", setting("WEB_THREADS", "3", "staging"), on_the_second(fleet, dead_worker)
         )
     first, second = (line for line in said.splitlines() if "Start the new slot" in line)
     assert re.match(rf" *{fleet.hosts[0]}: .* serves", first), "the first batch had succeeded"
@@ -350,9 +351,7 @@ def test_a_host_that_may_lag_stops_no_rollout_and_the_next_one_brings_it_along(
     fleet.machines.tell({"rollout_may_lag": True}, gone)
     with site.load.window("a host that may lag is away"):
         fleet.machines.cut_off(gone, 60)
-        wait_until(
-            lambda: fleet.machines.sh(gone, "true; echo here", check=False) == "", "the host to be gone"
-        )
+        await_absence(fleet, gone)
         fleet.commit(visible_text("while one host is away"))
         said = fleet.make("deploy").output
         assert f"{gone}: Say which host keeps what it runs" in said
@@ -364,6 +363,11 @@ def test_a_host_that_may_lag_stops_no_rollout_and_the_next_one_brings_it_along(
     with site.losing_nothing("the host that lagged is brought along"):
         fleet.make("deploy")
     assert set(fleet.versions().values()) == {version}
+
+
+def await_absence(fleet: Fleet, host: str) -> None:
+    """Return when a host that is being cut off does not answer any more."""
+    wait_until(lambda: fleet.machines.sh(host, "echo here", check=False) == "", f"{host} to be gone")
 
 
 def back(site: Site, what: str, harm: Callable[[], object], again: Callable[[], bool]) -> None:
@@ -409,7 +413,7 @@ def test_without_one_verdict_for_all_the_first_host_keeps_what_failed_on_the_sec
     site: Site, fleet: Fleet
 ) -> None:
     good, served = fleet.head, fleet.versions()
-    fleet.commit(lacks_undo_of_others, on(fleet.hosts[1], dead_worker))
+    fleet.commit(lacks_undo_of_others, on_the_second(fleet, dead_worker))
     with site.load.window("without one verdict"):
         assert fleet.make("deploy", check=False).status != 0
     assert fleet.versions()[fleet.hosts[1]] == served[fleet.hosts[1]]
@@ -428,6 +432,7 @@ def test_without_health_checks_a_host_that_vanishes_costs_more_than_it_held(site
     )
     with site.load.window("without health checks"):
         fleet.machines.cut_off(fleet.hosts[1], 20)
+        await_absence(fleet, fleet.hosts[1])
         fleet.machines.await_return(fleet.hosts[1])
     with pytest.raises(AssertionError, match=r"status 503|no complete response"):
         site.count_what_was_held("without health checks", most=site.load.clients)
