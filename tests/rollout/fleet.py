@@ -149,8 +149,9 @@ class Fleet(Checkout):
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         (database,) = self.machines.groups["database"]
-        command = f"cd / && runuser -u postgres -- psql --quiet --csv --dbname={self.NAME} --command={shlex.quote(query)}"
-        return list(DictReader(self.machines.sh(database, command).splitlines()))
+        psql = f"psql --quiet --csv --dbname={self.NAME} --command={shlex.quote(query)}"
+        told = self.machines.sh(database, f"cd / && runuser -u postgres -- {psql}")
+        return list(DictReader(told.splitlines()))
 
     def logs(self, since: float) -> Path:
         for host in self.hosts:

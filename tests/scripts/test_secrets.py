@@ -170,13 +170,13 @@ def test_nothing_can_be_rotated_before_it_was_created(shop: Project) -> None:
     assert "nothing was created yet" in tell(shop, "rotate", "SECRET_KEY", status=1)
 
 
-def at_a_terminal(shop: Project, typed: list[str], *arguments: str) -> str:
+def at_a_terminal(shop: Project, typed: list[str], *arguments: str, program: str = "scripts/secrets") -> str:
     """Run it at a terminal, and type a line at each question."""
     child, terminal = pty.fork()
     if not child:
         os.chdir(shop.path)
         environment = shop.environment | {"ANSIBLE_VAULT_PASSWORD_FILE": ""}
-        os.execve("scripts/secrets", ["scripts/secrets", *arguments], environment)  # noqa: S606 - a terminal of its own
+        os.execve(program, [program, *arguments], environment)  # noqa: S606 - a terminal of its own
     said = b""
     while True:
         try:
@@ -197,3 +197,19 @@ def test_a_person_is_asked_twice_for_a_new_password_and_once_for_a_known_one(sho
     assert "invented" in at_a_terminal(shop, ["open sesame", "open sesame"])
     assert "SECRET_KEY" in at_a_terminal(shop, ["open sesame"], "show")
     assert len(values(shop)) == len(WANTED)
+
+
+def test_a_play_asks_for_the_password_where_there_is_somebody_and_tries_it_first_where_there_is_nobody(
+    shop: Project, tmp_path: Path
+) -> None:
+    tell(shop)
+    shop.write({"playbooks/status.yml": "[]\n", ".venv/bin/ansible-playbook": '#!/bin/sh\necho "told $@"\n'})
+    (shop.path / ".venv/bin/ansible-playbook").chmod(0o755)
+    assert "--ask-vault-pass" in at_a_terminal(shop, [], "status", program="scripts/play")
+    assert "--ask-vault-pass" not in shop.run("scripts/play", "status").stdout
+    (tmp_path / "wrong").write_text("abracadabra\n")
+    told = {"ANSIBLE_VAULT_PASSWORD_FILE": str(tmp_path / "wrong")}
+    done = shop.run("scripts/play", "status", status=1, **told)
+    assert "told" not in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "cannot be opened with this vault password" in done.stderr
