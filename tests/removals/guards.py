@@ -36,6 +36,7 @@ def _of(*names: str, first: str = "") -> tuple[str, ...]:
 GUARDS = {
     "playbooks/": (UP_AND_DOWN, ROLLOUTS, TWO, PROMISES),
     "playbooks/deploy.yml: Record on the other hosts": (FLEET,),
+    "playbooks/deploy.yml: Verify": (TWO, PROMISES),
     "playbooks/down.yml": (UP_AND_DOWN, TWO),
     "playbooks/history.yml": ASKED,
     "playbooks/smoke.yml": ASKED,
@@ -64,6 +65,7 @@ GUARDS = {
     "playbooks/roles/rollout/tasks/host/preflight.yml: Send": (FLEET,),
     "playbooks/roles/rollout/tasks/host/smoke.yml": ASKED,
     "playbooks/roles/rollout/tasks/host/status.yml": ASKED,
+    "playbooks/roles/rollout/tasks/host/verify.yml": (TWO, PROMISES),
     "playbooks/roles/rollout/tasks/step.yml: Leave out": (FLEET,),
 }
 
