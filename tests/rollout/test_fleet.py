@@ -59,6 +59,7 @@ def fleet() -> Iterator[Fleet]:
         made.machines.tell({"backup_lag_seconds": LAG})
         made.make("site", seconds=600)
         made.make("deploy", seconds=600)
+        made.rows(CLEAR)
         made.seed()
         yield made
         made.remove()
@@ -509,7 +510,6 @@ def test_ten_thousand_bookings_written_during_backups_outlive_the_disk_of_their_
 ) -> None:
     """What was acknowledged before the last archived write is there again, and the service serves from it."""
     (host,) = fleet.machines.groups["database"]
-    fleet.rows(CLEAR)
     acknowledged = []
 
     def book() -> None:
