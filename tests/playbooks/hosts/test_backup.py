@@ -17,7 +17,7 @@ from tests.playbooks.hosts import scratch
 from tests.playbooks.hosts.scratch import NAME
 
 pytestmark = pytest.mark.verify
-LOGIN = {"PGUSER": f"{NAME}_a", "PGPASSWORD": "of-the-tests"}
+LOGIN = {"PGUSER": f"{NAME}_a", "PGPASSWORD": "of-the-tests"}  # pragma: allowlist secret
 LAG = 5
 REPOSITORY = "/var/backups/tests"
 NOT_IT = ("arg spec", "removed what was restored", "no release serves", "passed on what was restored")
@@ -31,7 +31,7 @@ class Backups:
         self.folder, self.host = folder, scratch.names("database")[0]
         (self.keeper,) = scratch.names("backup")
         self.told = {
-            "secrets": LOGIN | {"BACKUP_PASSWORD": "to-the-repository-of-the-tests"},
+            "secrets": LOGIN | {"BACKUP_PASSWORD": "to-the-repository-of-the-tests"},  # pragma: allowlist secret
             "backup_repository": REPOSITORY,
             "backup_lag_seconds": LAG,
             "backup_others": True,
