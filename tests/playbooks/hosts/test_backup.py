@@ -31,7 +31,8 @@ class Backups:
         self.folder, self.host = folder, scratch.names("database")[0]
         (self.keeper,) = scratch.names("backup")
         self.told = {
-            "secrets": LOGIN | {"BACKUP_PASSWORD": "to-the-repository-of-the-tests"},  # pragma: allowlist secret
+            "secrets": LOGIN
+            | {"BACKUP_PASSWORD": "to-the-repository-of-the-tests"},  # pragma: allowlist secret
             "backup_repository": REPOSITORY,
             "backup_lag_seconds": LAG,
             "backup_others": True,
