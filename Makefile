@@ -62,7 +62,7 @@ smoke:  ## ask the running release everything
 	@scripts/play smoke
 backup:  ## copy the database, and read the copy again
 	@scripts/play backup
-restore:  ## bring the database back (TIME=: as it was then; DRY_RUN=1)
+restore:  ## bring the database back (TIME=: as it was then)
 	@scripts/play restore
 drill:  ## rehearse that beside the service, and compare
 	@scripts/play drill
@@ -71,7 +71,7 @@ releases:  ## those that are kept
 	@"$(python)" scripts/release.py list
 
 ## The proof
-coverage:  ## the share of playbooks, templates and scripts that tests executed
+coverage:  ## the share of playbooks, templates, scripts that ran
 	@scripts/check coverage
 chaos:  ## the whole matrix of faults under load
 	@scripts/check chaos

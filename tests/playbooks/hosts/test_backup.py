@@ -86,6 +86,7 @@ def backups(tmp_path_factory: pytest.TempPathFactory) -> Backups:
     assert done.status == 0, done.output
     made.root("drop table if exists bookings")
     made.root("create table bookings (id bigint generated always as identity primary key, note text)")
+    made.root(f"alter table bookings owner to {NAME}")
     assert "made and read again" in made.play("backup")
     return made
 

@@ -206,7 +206,9 @@ class Manager:
         """Stop every process, then circusd itself, and wait until it is gone."""
         if not self.runs():
             return
-        self._ask("quit", waiting=True)
+        for slot in SLOTS:
+            self.stop(slot)
+        self._ask("quit", self._act, waiting=True)
         end = time.monotonic() + PATIENCE_SECONDS
         while pid := self._pid:
             if time.monotonic() > end:

@@ -12,7 +12,7 @@ from .errors import RolloutError, counted
 from .files import env_text, write_atomically, write_json
 from .lease import Lease
 from .manager import Manager
-from .place import SLOTS, Place
+from .place import Place
 from .service import WEB, Service
 
 STARTS_ALLOWED = 3
@@ -114,10 +114,7 @@ class Slots:
             with self._act():
                 self._manager.end_orphans()
             return "nothing runs"
-        for slot in SLOTS:
-            self._manager.stop(slot)
-        with self._act():
-            self._manager.end()
+        self._manager.end()
         return "stopped"
 
     def _rollout(self) -> dict[str, Any]:

@@ -67,8 +67,12 @@ class Manager:
         return True
 
     def end(self) -> None:
-        self._ctl("disable", *self._at_boot)
-        self._ctl("stop", *self._sockets)
+        # The sockets first: whoever knocks, as a proxy does all the time, would have a slot started again.
+        with self._act():
+            self._ctl("disable", *self._at_boot)
+            self._ctl("stop", *self._sockets, *self._at_boot)
+        for slot in SLOTS:
+            self.stop(slot)
 
     def orphans(self) -> list[int]:
         return []  # systemd knows each by its control group
