@@ -345,6 +345,18 @@ def test_a_dry_run_of_down_stops_and_deletes_nothing(installed: Project) -> None
     assert installed.state.exists()
 
 
+def test_down_reaches_servers_and_purges_none(installed: Project) -> None:
+    installed.write({"infra/inventories/staging/hosts.yml": "all: {vars: {rollout_engine: systemd}}\n"})
+    assert refusal(installed, "scripts/down", ENV="staging", PURGE="1") == (
+        "PURGE=1 deletes what is on this machine, and staging is not; run it without PURGE"
+    )
+    assert called(installed) == []
+    assert shown(installed, "scripts/down", ENV="staging") == ""
+    assert called(installed) == [
+        "ansible-playbook --inventory=infra/inventories/staging/hosts.yml playbooks/down.yml"
+    ]
+
+
 def test_every_set_is_locked_with_hashes_for_every_platform(installed: Project) -> None:
     shown(installed, "scripts/lock")
     assert [line.rpartition(" ")[2] for line in called(installed)] == [
