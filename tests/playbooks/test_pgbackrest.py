@@ -141,7 +141,7 @@ def test_none_too_old_and_too_early_are_refused(repository: Repository) -> None:
     repository.holds((FULL, 3))
     assert f"the newest backup, {FULL}, is 3.0 days old; at most 2 are allowed" in refused(2, None)
     assert f"the oldest backup, {FULL}, ended at 20" in refused(2, NOW - 4 * 86400)
-    assert "is yet to come" in refused(2, NOW + 60)
+    assert "is yet to come" in refused(2, NOW + 86400)
     assert pgbackrest.judge(2, NOW).label == FULL, "a moment may be reached from an older one"
 
 
