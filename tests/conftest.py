@@ -19,8 +19,9 @@ def pytest_configure() -> None:
     parts.required()
 
 
-HOSTS, FLEET = "tests/playbooks/hosts/", "tests/rollout/test_fleet"
-LOADED = (*(f"tests/rollout/test_{name}" for name in ("another", "controls", "promises")), FLEET)
+HOSTS = "tests/playbooks/hosts/"
+LOADED_HOSTS = (f"{HOSTS}test_haproxy", "tests/rollout/test_fleet")
+LOADED = (*(f"tests/rollout/test_{name}" for name in ("another", "controls", "promises")), *LOADED_HOSTS)
 
 
 class Together(LoadFileScheduling):
@@ -29,9 +30,9 @@ class Together(LoadFileScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(HOSTS):
-            return "servers"
-        return "load" if nodeid.startswith(LOADED) else super()._split_scope(nodeid)
+        if nodeid.startswith(LOADED):
+            return "load"
+        return "servers" if nodeid.startswith(HOSTS) else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
@@ -41,4 +42,4 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Load on the servers comes last, when those who need them for something else are done."""
-    items.sort(key=lambda item: item.nodeid.startswith(FLEET))
+    items.sort(key=lambda item: item.nodeid.startswith(LOADED_HOSTS))
