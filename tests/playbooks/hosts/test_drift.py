@@ -51,7 +51,7 @@ def test_strays_are_named_and_never_recorded_and_units_of_no_process_are_removed
 def test_what_another_service_recorded_is_no_drift(site: Site) -> None:
     """Its files, and what it changed of those that both share; until somebody edits that by hand, too."""
     shared = "/etc/hosts.names"
-    site.sh(site.first, f"touch /etc/nftables.d/neighbour.nft; cp {shared} /var/tmp/; echo '# more' >>{shared}")
+    site.sh(site.first, f"touch /etc/nftables.d/neighbour.nft; cp {shared} /run/; echo '# more' >>{shared}")
     try:
         done = site.tasks(
             f"""
@@ -68,6 +68,6 @@ def test_what_another_service_recorded_is_no_drift(site: Site) -> None:
     finally:
         site.sh(
             site.first,
-            "rm /etc/nftables.d/neighbour.nft /var/lib/host-drift/neighbour.json; cp /var/tmp/hosts.names /etc/",
+            "rm /etc/nftables.d/neighbour.nft /var/lib/host-drift/neighbour.json; cp /run/hosts.names /etc/",
         )
     assert site.drift(site.first) == []

@@ -65,7 +65,7 @@ class Units:
         placed = {"version": version, "private_only": private_only, "processes": COMMANDS}
         env = f"RELEASE_VERSION={version}\nHOME={ROOT}/data\nPATH=/usr/bin:/bin\n"
         release = f"{ROOT}/releases/{version}"
-        self.sh(f"mkdir -p {release}/app {ROOT}/slots/{slot}; cp /var/tmp/tiny.py {release}/app/")
+        self.sh(f"mkdir -p {release}/app {ROOT}/slots/{slot}; cp /run/tiny.py {release}/app/")
         self.site.machines.write(self.host, f"{release}/service.yml", SERVICE)
         self.site.machines.write(self.host, f"{ROOT}/slots/{slot}/slot.json", json.dumps(placed))
         self.site.machines.write(self.host, f"{ROOT}/slots/{slot}/env", env)
@@ -80,17 +80,17 @@ class Units:
         self.sh(f"rm -f {ROOT}/current.json; systemctl stop '{NAME}-*@*.service' 2>/dev/null; true")
 
     def load(self, seconds: float) -> None:
-        self.site.machines.write(self.host, "/var/tmp/load.py", LOAD)
+        self.site.machines.write(self.host, "/run/load.py", LOAD)
         address = self.site.machines.address(self.host)
         self.sh(
-            "rm -f /var/tmp/load.json; systemd-run -q --unit=load --collect "
-            f"sh -c 'python3 /var/tmp/load.py {address} {seconds} >/var/tmp/load.json'"
+            "rm -f /run/load.json; systemd-run -q --unit=load --collect "
+            f"sh -c 'python3 /run/load.py {address} {seconds} >/run/load.json'"
         )
 
     def loaded(self) -> tuple[dict[str, int], float]:
         """What the clients got, and the slowest of all, once they have ended."""
         self.sh("while systemctl is-active -q load; do sleep 0.2; done")
-        got, slowest = json.loads(self.sh("cat /var/tmp/load.json"))
+        got, slowest = json.loads(self.sh("cat /run/load.json"))
         return got, slowest
 
     def active(self, unit: str) -> str:
@@ -106,7 +106,7 @@ def prepared(site: Site) -> Iterator[Units]:
     assert done.status == 0, done.output
     again = site.tasks(PLAY, **told)
     assert again.changed == {site.first: 0}, again.output
-    site.machines.write(site.first, "/var/tmp/tiny.py", Path(__file__).with_name("tiny.py").read_text())
+    site.machines.write(site.first, "/run/tiny.py", Path(__file__).with_name("tiny.py").read_text())
     yield units
     units.clear()
     units.sh(
