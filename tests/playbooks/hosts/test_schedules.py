@@ -86,7 +86,8 @@ def test_a_certificate_that_expires_soon_fails_its_check(
 def test_a_disk_that_is_nearly_full_fails_its_check(site: Site) -> None:
     run = f"python3 /usr/local/lib/{NAME}/schedule.py {NAME} disk"
     assert site.sh(site.first, f"{run}; echo $?") == "0\n"
-    site.sh(site.first, f"mount -t tmpfs -o size=10m none /srv; {run} || true; umount /srv")
+    full = f"mount -t tmpfs -o size=10m none /srv; status=0; {run} || status=$?; umount /srv; echo $status"
+    assert site.sh(site.first, full) == "1\n"
     assert result(site, NAME, "disk")["status"] == 1
     assert "/srv has less than 1 GB free" in site.sh(site.first, f"journalctl --output=cat -t {NAME}-disk")
 

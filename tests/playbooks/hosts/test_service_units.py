@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.playbooks.hosts.conftest import Site
+from tests.playbooks.hosts.scratch import until
 
 pytestmark = pytest.mark.verify
 NAME, PORT, ROOT = "tiny", 8877, "/srv/tiny"
@@ -94,7 +95,8 @@ class Units:
         return got, slowest
 
     def active(self, unit: str) -> str:
-        return self.sh(f"systemctl is-active {unit} || true").strip()
+        # Its exit status says no more than the word.
+        return self.sh(f"systemctl is-active {unit}", check=False).strip()
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,6 @@ def test_a_slot_that_is_proved_answers_on_its_own_socket_alone(units: Units) -> 
     units.ctl("start", "green", "web")
     units.load(2)
     assert units.loaded()[0].keys() == {"one"}
-    assert units.sh(f"curl -s --unix-socket /run/{NAME}/green.sock http://localhost/ || true") in ("two", "")
     asked = f'import socket; s = socket.socket(1); s.connect("/run/{NAME}/green.sock"); s.send(b"GET / HTTP/1.0\\n\\n")'
     assert units.sh(f"python3 -c '{asked}; print(s.recv(9999).split()[-1])'") == "b'two'\n"
 
@@ -152,8 +153,9 @@ def test_a_release_that_cannot_start_never_closes_the_port(units: Units) -> None
     units.ctl("start", "blue", "web")
     units.load(12)
     units.put("green", "broken")
-    units.sh(f"systemctl start --no-block {NAME}-web@green; sleep 10")
-    assert int(units.sh(f"systemctl show --value -p NRestarts {NAME}-web@green")) >= 5
+    units.sh(f"systemctl start --no-block {NAME}-web@green")
+    tried = f"systemctl show --value -p NRestarts {NAME}-web@green"
+    until(lambda: int(units.sh(tried)) >= 5, 30)
     units.ctl("stop", "green", "web")
     assert units.loaded()[0].keys() == {"one"}
     assert units.active(f"{NAME}.socket") == "active"
