@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.vars.plugins import get_vars_from_inventory_sources
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 # What Ansible itself reads of a host.
 CONNECTION = """
@@ -22,7 +26,10 @@ ansible_ssh_retries ansible_ssh_timeout ansible_user
 
 
 class ActionModule(ActionBase):
-    """`groups`, `known` and `secrets` are names, `removed` says what took a variable's place."""
+    """`groups`, `known` and `secrets` are names, `removed` says what took a variable's place.
+
+    `required` has variables by group, `certificates` the variable with the names by that with the file.
+    """
 
     _requires_connection = False
 
@@ -32,6 +39,8 @@ class ActionModule(ActionBase):
         problems = [
             *self._groups(variables["groups"]),
             *self._hosts(variables),
+            *self._required(variables),
+            *self._certificates(variables),
             *self._names(Path(variables["playbook_dir"])),
             *self._secrets(variables),
         ]
@@ -46,13 +55,30 @@ class ActionModule(ActionBase):
                 yield f"the inventory has no host in group {group}{near}; add one, or the group of that name"
 
     def _hosts(self, variables: dict[str, Any]) -> Iterator[str]:
-        groups = self._task.args["groups"]
-        for host in sorted({host for group in groups for host in variables["groups"].get(group, [])}):
+        for host in self._of_groups(variables):
             about = variables["hostvars"][host]
             if "ansible_host" not in about:
                 yield f"{host} has no address; set ansible_host, which its neighbours and firewalls go by"
             if about.get("ansible_user") == "root":
                 yield f"{host} is entered as root, which ends there; set ansible_user to one who may sudo"
+
+    def _required(self, variables: dict[str, Any]) -> Iterator[str]:
+        for group, wanted in self._task.args.get("required", {}).items():
+            for host in variables["groups"].get(group, []) if group in self._task.args["groups"] else []:
+                for choice in wanted:
+                    if not any(variables["hostvars"][host].get(name) for name in choice.split(" or ")):
+                        yield f"{choice} is not set for group {group}; the inventories in infra/inventories do"
+
+    def _certificates(self, variables: dict[str, Any]) -> Iterator[str]:
+        for name, names in self._task.args.get("certificates", {}).items():
+            for host in self._of_groups(variables):
+                about = variables["hostvars"][host]
+                if about.get(name) and (fault := _fault(Path(about[name]), about.get(names) or [])):
+                    yield f"{name}: {fault}"
+
+    def _of_groups(self, variables: dict[str, Any]) -> list[str]:
+        groups = self._task.args["groups"]
+        return sorted({host for group in groups for host in variables["groups"].get(group, [])})
 
     def _names(self, playbooks: Path) -> Iterator[str]:
         types = _specified(playbooks)
@@ -97,6 +123,34 @@ def _specified(playbooks: Path) -> dict[str, str]:
         for entry in yaml.safe_load(file.read_text())["argument_specs"].values():
             types |= {name: option.get("type", "str") for name, option in entry.get("options", {}).items()}
     return types
+
+
+def _fault(path: Path, names: list[str] | str) -> str:
+    """Why a proxy cannot serve these host names with a file (certificate, chain and key in PEM), or ""."""
+    try:
+        data = path.read_bytes()
+        own = x509.load_pem_x509_certificate(data)
+        fits = load_pem_private_key(data, password=None).public_key() == own.public_key()
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror}); name a file of this machine"
+    except (ValueError, TypeError):
+        return (
+            f"{path} is no PEM file of a certificate, its chain and its key without a password; make it one"
+        )
+    if not fits:
+        return f"the key in {path} is not that of its first certificate; put the right one there"
+    if own.not_valid_after_utc < datetime.now(UTC):
+        return f"the certificate in {path} expired on {own.not_valid_after_utc:%Y-%m-%d}; renew it"
+    try:
+        its = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        covered = [*its.get_values_for_type(x509.DNSName), *map(str, its.get_values_for_type(x509.IPAddress))]
+    except x509.ExtensionNotFound:
+        covered = []
+    for name in [names] if isinstance(names, str) else names:
+        # A `*` stands for one part of a name.
+        if not any(fnmatchcase(name, each) and name.count(".") == each.count(".") for each in covered):
+            return f"the certificate in {path} is not for {name}; it is for {', '.join(covered) or 'no name'}"
+    return ""
 
 
 def _near(name: str, known: set[str]) -> str:
