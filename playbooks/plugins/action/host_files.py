@@ -23,7 +23,9 @@ class ActionModule(ActionBase):
             for each in item.get("each", [""])
         ]
         arguments = dict(self._task.args) | {"files": files}
-        result |= self._execute_module("host_files", module_args=arguments, task_vars=variables)
+        # Files may hold secrets, and what a module is told goes to its host's journal.
+        unlogged = variables | {"ansible_no_target_syslog": True}
+        result |= self._execute_module("host_files", module_args=arguments, task_vars=unlogged)
         return result
 
     def _file(self, item: dict[str, Any], each: str, variables: dict[str, Any]) -> dict[str, Any]:

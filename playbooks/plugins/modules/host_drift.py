@@ -7,11 +7,12 @@ DOCUMENTATION = r"""
 module: host_drift
 short_description: Record what a set-up left behind, and name what differs since
 description:
+  - O(state=begun) says that the service's set-up is under way, unless it has been recorded before.
   - O(state=recorded) keeps the hash, mode and owner of each path that matches, and which packages are there.
   - O(state=compared) names an edited, missing or stray file, a changed mode or owner, and a removed package.
   - Several services record on one host. What another one recorded later, or calls its own, is no drift.
 options:
-  state: {description: What to do, choices: [recorded, compared], required: true}
+  state: {description: What to do, choices: [begun, recorded, compared], required: true}
   name: {description: The service, type: str, required: true}
   paths: {description: Patterns of files and folders (as in a shell), type: list, elements: str, default: []}
   closed: {description: Patterns under which nothing else belongs, type: list, elements: str, default: []}
@@ -42,6 +43,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 STRAY = "does not belong there"
+CUT_SHORT = "did not come to its end"
 RECORDS = Path("/var/lib/host-drift")
 Seen = dict[str, str]
 
@@ -75,6 +77,8 @@ def compare(name: str, module: AnsibleModule) -> list[str]:
     mine = next((record for record in records if record["name"] == name), None)
     if mine is None:
         return ["it has not been set up for this service"]
+    if mine.get("begun"):
+        return [f"its set-up {CUT_SHORT}"]
     expected: dict[str, Seen] = {}
     for record in records:  # oldest first: the last word is the newest
         expected |= record["paths"]
@@ -86,9 +90,17 @@ def compare(name: str, module: AnsibleModule) -> list[str]:
             lines.append(f"{path} is gone")
             continue
         lines += [line for line in _differences(path, expected[path], found) if line]
-    lines += [f"{path} {STRAY}" for path in sorted(matching(mine["closed"]) - expected.keys())]
+    begun = [record["name"] for record in records if record.get("begun")]
+    strays = sorted(matching(mine["closed"]) - expected.keys())
+    lines += [f"{path} {STRAY}" for path in strays if not any(_named(path, other) for other in begun)]
+    lines += [f"the set-up of {other} {CUT_SHORT}" for other in begun]
     missing = set(mine["packages"]) - installed(module, mine["packages"])
     return lines + [f"the package {package} is not installed" for package in sorted(missing)]
+
+
+def _named(path: str, service: str) -> bool:
+    """Whether a file is named after a service."""
+    return Path(path).name.partition(".")[0] == service
 
 
 def _differences(path: str, expected: Seen, found: Seen) -> list[str]:
@@ -117,6 +129,15 @@ def record(told: dict[str, Any]) -> str:
     )
 
 
+def write(file: Path, text: str) -> None:
+    """Write a record, readable by root only."""
+    RECORDS.mkdir(mode=0o700, exist_ok=True)
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.chmod(0o600)
+    new.replace(file)
+
+
 def _user(number: int) -> str:
     try:
         return pwd.getpwuid(number).pw_name
@@ -134,7 +155,7 @@ def _group(number: int) -> str:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"choices": ["recorded", "compared"], "required": True},
+            "state": {"choices": ["begun", "recorded", "compared"], "required": True},
             "name": {"type": "str", "required": True},
             "paths": {"type": "list", "elements": "str", "default": []},
             "closed": {"type": "list", "elements": "str", "default": []},
@@ -148,19 +169,20 @@ def main() -> None:
         module.exit_json(changed=False, drift=drift, report=[remedied(line) for line in drift])
     if module.check_mode:
         module.exit_json(changed=False, msg="a check records nothing")
+    file = RECORDS / f"{told['name']}.json"
+    if told["state"] == "begun":
+        if changed := not file.exists():
+            write(file, json.dumps({"name": told["name"], "begun": True, "paths": {}}))
+        module.exit_json(changed=changed)
     missing = set(told["packages"]) - installed(module, told["packages"])
     if missing:
         module.fail_json(
             msg=f"the package {min(missing)} is not installed; a role has to, or must not declare it"
         )
-    file, text = RECORDS / f"{told['name']}.json", record(told)
+    text = record(told)
     changed = not file.exists() or file.read_text() != text
     if changed:
-        RECORDS.mkdir(mode=0o700, exist_ok=True)
-        new = file.with_suffix(".new")
-        new.write_text(text)
-        new.chmod(0o600)
-        new.replace(file)
+        write(file, text)
     else:
         os.utime(file)  # the newest word on what it shares with other services
     module.exit_json(changed=changed)

@@ -19,7 +19,9 @@ options:
     elements: dict
     required: true
   only:
-    description: Patterns (as in a shell) of files that are removed unless they are among O(files).
+    description:
+      - Patterns of files that are removed unless they are among O(files). C(*) stands for letters, digits and C(_),
+        so that what belongs to C(shop) is not what belongs to C(shop-admin).
     type: list
     elements: str
     default: []
@@ -31,17 +33,17 @@ EXAMPLES = r"""
     files:
       - {path: /etc/shop, mode: "0755"}
       - {path: /etc/shop/shop.conf, template: shop.conf.j2}
-    only: [/etc/shop/*]
+    only: ["/etc/systemd/system/shop-*@.service"]
 """
 
 RETURN = r"""
 paths: {description: What was changed, type: list, returned: success}
 """
 
-import glob
 import grp
 import os
 import pwd
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,12 @@ def _seen(path: Path) -> tuple[str, str] | None:
     return f"{stat.filemode(info.st_mode)} {owners}", text
 
 
+def matching(pattern: Path) -> set[str]:
+    """The files that a pattern of O(only) stands for."""
+    name = re.compile(re.escape(pattern.name).replace(r"\*", r"\w*"))
+    return {str(path) for path in pattern.parent.glob("*") if name.fullmatch(path.name)}
+
+
 def _name(find: Any, number: int) -> str:
     try:
         return str(find(number)[0])
@@ -123,7 +131,7 @@ def main() -> None:
             files.put(file)
         known = {file["path"] for file in module.params["files"]}
         for pattern in module.params["only"]:
-            for path in sorted(set(glob.glob(pattern)) - known):
+            for path in sorted(matching(Path(pattern)) - known):
                 files.remove(path)
     except (OSError, KeyError) as error:
         module.fail_json(msg=f"{files.paths[-1]} cannot be written: {error}", paths=files.paths)

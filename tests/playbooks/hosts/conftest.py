@@ -69,7 +69,6 @@ class Site:
                     folder / "chain.pem", "staging.marefia.example", machines.address(self.store)
                 )
             ),
-            "redis_user_namespace": False,
         }
         machines.tell(self.told)
 
@@ -95,9 +94,9 @@ class Site:
     def sh(self, host: str, script: str, *, check: bool = True) -> str:
         return self.machines.sh(host, script, check=check)
 
-    def drift(self, host: str) -> list[str]:
+    def drift(self, host: str, name: str = NAME) -> list[str]:
         """What `host_drift` names on a host."""
-        done = self.tasks(DRIFT.format(host=host, name=NAME))
+        done = self.tasks(DRIFT.format(host=host, name=name))
         assert done.status == 0, done.output
         return list(json.loads(re.findall(r'"msg": "DRIFT (.*)"', done.output)[0].replace('\\"', '"')))
 

@@ -86,7 +86,7 @@ def host(name: str) -> Any:
 
 def run(playbook: Path, told: Mapping[str, Any], *options: str) -> Done:
     """Run a playbook with variables of ours."""
-    told = {"rollout_facts": FACTS, "rollout_port": PORT, "redis_user_namespace": False, **told}
+    told = {"rollout_facts": FACTS, "rollout_port": PORT, **told}
     done = subprocess.run(
         [
             Path(sys.executable).with_name("ansible-playbook"), "-i", EXAMPLE, "-i", machines().inventory, playbook,
