@@ -84,7 +84,11 @@ def test_a_repository_is_made_once(repository: Repository, code: int, made: bool
 
 def test_a_repository_that_no_password_opens_is_not_made_anew(repository: Repository) -> None:
     repository.holds(code=99)
-    with pytest.raises(RolloutError, match="cannot be read: no key fits; is BACKUP_PASSWORD the one"):
+    info = repository.folder / "info.says"
+    info.write_bytes(info.read_bytes().replace(b"fits", b"fits:\\nFormatError: \x14v\xf3\xed{"))
+    with pytest.raises(
+        RolloutError, match=r"cannot be read: no key fits; is BACKUP_PASSWORD the one that .*\?$"
+    ):
         pgbackrest.ready()
     assert repository.asked == ["--output=json info"]
 

@@ -47,7 +47,14 @@ from ansible.module_utils.rollout.errors import RolloutError, counted, differenc
 
 def ready(told: dict[str, Any]) -> dict[str, Any]:
     made = pgbackrest.ready()
-    return {"changed": made, "msg": "made a repository" if made else "the log is archived"}
+    if not pgbackrest.backups():  # without one the log alone brings nothing back
+        first = pgbackrest.make(full=True)
+        return {
+            "changed": True,
+            "label": first.label,
+            "msg": f"the log is archived; {first.label} is the first backup",
+        }
+    return {"changed": made, "msg": "the log is archived"}
 
 
 def make(told: dict[str, Any]) -> dict[str, Any]:

@@ -84,6 +84,7 @@ def backups(tmp_path_factory: pytest.TempPathFactory) -> Backups:
     made.keep(f"rm -rf {REPOSITORY} /etc/pgbackrest.conf")
     done = made.set_up()
     assert done.status == 0, done.output
+    assert len(made.labels()) == 1, "a database without any backup"
     made.root("drop table if exists bookings")
     made.root("create table bookings (id bigint generated always as identity primary key, note text)")
     made.root(f"alter table bookings owner to {NAME}")
@@ -210,6 +211,20 @@ def test_a_damaged_log_is_refused(backups: Backups) -> None:
         "*/archive/main/17-1/*/0000*.zst", "printf XXXX | dd of=$f bs=1 seek=20 conv=notrunc 2>/dev/null"
     ):
         assert "damaged: the archived log: 1 files" in backups.play("restore", status=2)
+
+
+@pytest.mark.parametrize("name", ["backup", "restore", "drill"])
+def test_a_repository_of_another_password_is_named_as_such(backups: Backups, name: str) -> None:
+    """What its files are with another password is no text."""
+    backups.keep("cp -a /etc/pgbackrest.conf /var/tmp/saved.conf")
+    try:
+        backups.keep("sed -i 's/^repo1-cipher-pass=/&other/' /etc/pgbackrest.conf")
+        said = backups.play(name, status=2)
+    finally:
+        backups.keep("mv /var/tmp/saved.conf /etc/pgbackrest.conf")
+    assert re.search(
+        r"(?m)the repository cannot be read: .*; is BACKUP_PASSWORD the one that it was made with\?$", said
+    )
 
 
 def test_a_backup_that_is_too_old_is_refused_by_name(backups: Backups) -> None:

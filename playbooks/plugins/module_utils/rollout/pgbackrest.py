@@ -51,7 +51,10 @@ def when(text: str) -> float:
 def tell(*arguments: str, seconds: float = 3600) -> str:
     """Run pgBackRest as its user. Returns what it printed; raises RolloutError with its complaint."""
     command = ["runuser", "-u", "postgres", "--", "pgbackrest", f"--stanza={STANZA}", *arguments]
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=seconds, check=False)
+    # What another password makes of a file is no text, and part of the complaint.
+    done = subprocess.run(
+        command, cwd="/", capture_output=True, text=True, errors="replace", timeout=seconds, check=False
+    )
     if done.returncode:
         said = (done.stderr + done.stdout).strip().splitlines()
         errors = [line.partition("ERROR:")[2].strip() for line in said if "ERROR:" in line]
@@ -92,10 +95,10 @@ def archived() -> str:
 
 
 def _info() -> dict[str, Any]:
-    (stanza,) = json.loads(tell("--output=json", "info"))
+    (stanza,) = json.loads(tell("--output=json", "info"), strict=False)
     if _status(stanza) > max(MISSING):
         raise RolloutError(
-            f"the repository cannot be read: {stanza['repo'][0]['status']['message']}",
+            f"the repository cannot be read: {stanza['repo'][0]['status']['message'].splitlines()[0].rstrip(':')}",
             "is BACKUP_PASSWORD the one that it was made with?",
         )
     return dict(stanza)
