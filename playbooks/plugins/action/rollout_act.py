@@ -20,7 +20,7 @@ class ActionModule(ActionBase):
         try:
             result: dict[str, Any] = self._execute_module(task_vars=told)
         except AnsibleConnectionFailure as error:
-            why = " ".join(str(error).split())
+            why = " ".join(str(error).split()).rpartition("over ssh: ")[2]  # Ansible's own words add nothing
             return {
                 "failed": True,
                 "away": True,

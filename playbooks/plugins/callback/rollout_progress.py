@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
@@ -18,6 +20,7 @@ description:
   - Prints what a task does when it begins, and its result and seconds when it ended.
   - Tasks of Ansible's own that only steer (includes, facts) are left out unless C(-v) is given.
   - Who interrupts a rollout is told what becomes of it.
+  - Of the set-up it says which tasks changed something, and at the end how many did on each host.
 """
 
 STEERING = {
@@ -28,6 +31,9 @@ STEERING = {
     "ansible.builtin.validate_argument_spec",
 }
 WIDTH = 52
+LOOPED = "All items completed"
+COUNTED = {"site"}
+"""The playbooks of which a person asks what they changed."""
 
 
 class CallbackModule(CallbackBase):
@@ -40,9 +46,14 @@ class CallbackModule(CallbackBase):
         self._began = 0.0
         self._waited = False
         self._step = ""
+        self._counted = False
+        self._changed: Counter[str] = Counter()
         self._lease_seconds: float | None = None
         """While the lease is held: how long it outlives its owner."""
         atexit.register(self._interrupted)
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        self._counted = Path(playbook._file_name).stem in COUNTED
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         self._began = time.monotonic()
@@ -58,6 +69,7 @@ class CallbackModule(CallbackBase):
         if result._task.action == "rollout_lease":
             told = result._result["invocation"]["module_args"]
             self._lease_seconds = None if told["state"] == "free" else told["lease_seconds"]
+        self._changed.update(self._changed_on(result))
         report = result._result.get("report")
         if report is not None:
             host = result._host.get_name()
@@ -90,6 +102,10 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         self._lease_seconds = None  # it came to its end, and has said what could not be given back
+        if self._counted:
+            would = "would be " if context.CLIARGS["check"] else ""
+            for host in sorted(set(stats.processed) - {"localhost"}):
+                self._say(f"{host}: {self._changed[host]} {would}changed")
 
     def _interrupted(self) -> None:
         """The last word when the run is cut short with the lease still held."""
@@ -111,9 +127,22 @@ class CallbackModule(CallbackBase):
             pass
         return task is not None
 
+    @staticmethod
+    def _changed_on(result: Any) -> set[str]:
+        """The hosts on which a task changed something: another one than its own where it was delegated."""
+        return {
+            each.get("_ansible_delegated_vars", {}).get("ansible_delegated_host") or result._host.get_name()
+            for each in result._result.get("results") or [result._result]
+            if each.get("changed")
+        }
+
     def _line(self, result: Any, words: str) -> None:
         host = result._host.get_name()
         name = result._task.get_name().removeprefix("rollout : ")
         where = "" if host == "localhost" else f"{host}: "
         seconds = time.monotonic() - self._began
+        if self._counted:
+            others = sorted(self._changed_on(result) - {host})
+            there = f"changed on {', '.join(others)}" if others else "changed"
+            words = words.removeprefix(LOOPED) or (there if result._result.get("changed") else "")
         self._say(f"  {where}{name:<{WIDTH}} {seconds:5.1f} s  {words}")

@@ -49,8 +49,8 @@ from ansible.module_utils.rollout.place import Place
 from ansible.module_utils.rollout.slots import Slots
 
 
-def finish_killed(place: Place, lease: Lease) -> None:
-    """Write down how the rollout ended that a dead owner left, now that what it began is undone."""
+def finish_killed(place: Place, lease: Lease, undone: str) -> None:
+    """Write down how the rollout ended that a dead owner left, and how undoing what it began did."""
     with lease.act():
         killed = (place.rollout or {}).get("killed")
         if killed:
@@ -62,7 +62,7 @@ def finish_killed(place: Place, lease: Lease) -> None:
                     place,
                     killed,
                     "done" if settled else "killed",
-                    "" if settled else f"its deployer died in step {step}; undone",
+                    "" if settled else f"its deployer died in step {step}; undone: {undone}",
                 )
             mine["killed"] = None
             place.note(**mine)
@@ -80,8 +80,8 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
     if state == "verified":
         return {"changed": False, "msg": slots.verify(parameters["watch_seconds"])}
     if state == "undone":
-        words = slots.undo()
-        finish_killed(place, lease)
+        words = slots.clear() if parameters["step"] == "lock" else slots.undo()
+        finish_killed(place, lease, words)
         return {"msg": words}
     if state == "proved":
         return {"msg": slots.prove(parameters["port"], environment)}

@@ -37,9 +37,8 @@ def path_of(store: Path, name: str, version: str) -> Path:
 
 def stored(store: Path, name: str) -> list[str]:
     """The versions that a store keeps, oldest first (a version begins with its commit's date)."""
-    return sorted(
-        path.name.removeprefix(f"{name}-").removesuffix(".tar") for path in store.glob(f"{name}-*.tar")
-    )
+    bundles = store.glob(f"{name}-[0-9]*.tar")  # not those of a service whose name goes on after a dash
+    return sorted(path.name.removeprefix(f"{name}-").removesuffix(".tar") for path in bundles)
 
 
 def verify(bundle: Path) -> None:

@@ -26,6 +26,7 @@ JUDGE, LOCK = "migration_judge.py", "migration_lock.py"
 PROBLEMS = ("conflicts", "model_changes", "refused")
 POSTGRESQL = "postgresql"
 LOCK_TIMEOUT_SECONDS = 5  # for a table: whoever waits for it longer than that keeps all others waiting behind
+SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")  # their text alone does not say where
 STILL_LOCKED = 75  # migration_lock.py's exit status
 VACUUM = """
 import contextlib, sqlite3, sys
@@ -91,7 +92,9 @@ def last_words(done: subprocess.CompletedProcess[str]) -> str:
     lines = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
     traceback = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent")]
     after = lines[traceback[-1] + 1 :] if traceback else []
-    return next((line for line in after if not line.startswith((" ", "\t"))), lines[-1]).strip()
+    error = next((line for line in after if not line.startswith((" ", "\t"))), lines[-1]).strip()
+    where = [line.strip() for line in after if line.lstrip().startswith("File ")]
+    return f"{error} ({where[-1]})" if error.startswith(SYNTAX_ERRORS) and where else error
 
 
 def judge(place: Place, script: Path, told: dict[str, str]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def unpack(place: Place, store: Path, name: str, version: str, *, mend: bool = T
         return "unpacked"
     if not wrong:
         return "is here"
-    files = counted(len(wrong), "changed file")
+    files = f"{counted(len(wrong), 'changed file')} ({min(wrong)}{', ...' if len(wrong) > 1 else ''})"
     if not mend:
         return f"is here with {files}, which a deploy mends"
     fresh = into.with_name(f".{version}.partial") / version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -13,6 +14,10 @@ from .errors import RolloutError
 
 FILE = "infra/service.yml"
 WEB = "web"  # the process that serves the port
+# A service's name is also that of its user, database, folders and units; the name of a process follows it after a dash,
+# and has none of its own: a service `shop` is not to take `shop-admin-web` for a process of its own.
+NAME = re.compile(r"(?=.{1,30}$)[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*")
+PROCESS = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,15 @@ def load(path: Path) -> Service:
             f"{path} cannot be read: {error}", "write one as docs/service-file.md shows"
         ) from error
     service: Service = _typed(Service, data, path, "")
+    if not NAME.fullmatch(service.name):
+        raise _wrong(
+            path,
+            "name",
+            "has to be at most 30 small letters and digits, in parts with a dash between",
+        )
+    for process in service.processes:
+        if not PROCESS.fullmatch(process):
+            raise _wrong(path, f"processes.{process}", "a process is named by small letters, digits and _")
     if WEB not in service.processes:
         raise _wrong(path, "processes", f"`{WEB}`, the one that serves the port, is missing")
     return service

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import probe
-from .errors import RolloutError, counted
+from .errors import RolloutError, StaleLease, counted, line_of
 from .files import env_text, write_atomically, write_json
 from .lease import Lease
 from .manager import Manager
@@ -107,6 +107,24 @@ class Slots:
             self._await_ready(old, service, process)
         self._manager.stop(new)
         return f"{version} serves from {old}"
+
+    def clear(self) -> str:
+        """Undo what a killed rollout left. What cannot be undone holds the next rollout up only while it serves.
+
+        :raises RolloutError: the slot that served before cannot serve again, and the other one does.
+        """
+        try:
+            return self.undo()
+        except StaleLease:
+            raise
+        except (RolloutError, OSError) as error:
+            line = line_of(error, self._place.root)
+            if self._place.idle in self._manager.public():
+                raise RolloutError(
+                    line,
+                    "where that cannot be mended, `make down` and `make deploy` begin anew with the same data",
+                ) from error
+            return f"it cannot, and this rollout goes on: {line}"
 
     def end(self) -> str:
         """Stop everything; what stands in the slots stays for the next start."""

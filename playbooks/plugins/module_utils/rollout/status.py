@@ -42,15 +42,17 @@ def _running(place: Place, manager: Manager) -> list[str]:
     current = place.current or {}
     lines, public = [], sorted(manager.public())
     if not public:
-        lines.append(
-            f"{current.get('version', 'nothing')} does not serve: no web runs; `make deploy` starts it"
-        )
+        idle = f"{current['version']} does not serve: no web runs" if current else "nothing serves here yet"
+        lines.append(f"{idle}; `make deploy` starts it")
+    answers = {slot: _asked(place, manager, slot) for slot in public}
+    ready = [slot for slot, answer in answers.items() if answer.status == 200]
     for slot in public:
         version = place.slot(slot)["version"]
-        health = place.service(version).health
-        answer = probe.get(manager.private(slot), health.ready, health.host)
+        if ready and slot not in ready:  # killed between the two
+            lines.append(f"{version} does not serve any more from {slot}: {answers[slot]}")
+            continue
         since = f" since {current['since']}" if slot == current.get("slot") else ""
-        well = "ready" if answer.status == 200 else f"NOT READY: {answer}"
+        well = "ready" if ready else f"NOT READY: {answers[slot]}"
         lines.append(f"{version} serves from {slot} on port {manager.address[1]}{since}: {well}")
         lines += _drift(place, version)
     for slot in SLOTS:
@@ -61,11 +63,18 @@ def _running(place: Place, manager: Manager) -> list[str]:
         ]
         lines += [
             f"  {name} does not run; `make deploy` starts it"
-            for name in (place.service(place.slot(slot)["version"]).processes if slot in public else ())
+            for name in (
+                place.service(place.slot(slot)["version"]).processes if slot in (ready or public) else ()
+            )
             if name not in active
         ]
     before = [f"  before it: {current.get('previous') or 'nothing'}"] if current.get("slot") in public else []
     return lines + before
+
+
+def _asked(place: Place, manager: Manager, slot: str) -> probe.Answer:
+    health = place.service(place.slot(slot)["version"]).health
+    return probe.get(manager.private(slot), health.ready, health.host)
 
 
 def _drift(place: Place, version: str) -> list[str]:

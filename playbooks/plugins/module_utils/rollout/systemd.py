@@ -14,7 +14,7 @@ from . import logs
 from .errors import RolloutError
 from .files import read_json
 from .place import SLOTS, Place
-from .service import WEB
+from .service import PROCESS, WEB
 
 STOP_SECONDS = 60.0  # a unit has half of that before it is killed
 LIVING = {"active", "activating", "deactivating", "reloading"}
@@ -98,9 +98,10 @@ class Manager:
         listed = self._ctl("list-units", "--plain", "--no-legend", f"{self._service}-*@{slot}.service")
         rows = [line.split() for line in listed.splitlines()]
         end = f"@{slot}.service"
-        return {
+        names = {
             row[0].removeprefix(f"{self._service}-").removesuffix(end) for row in rows if row[2] in LIVING
         }
+        return {name for name in names if PROCESS.fullmatch(name)}
 
     def public(self) -> set[str]:
         placed = {slot: read_json(self._place.root / "slots" / slot / "slot.json") or {} for slot in SLOTS}
