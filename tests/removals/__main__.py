@@ -1,6 +1,6 @@
 """Removes tasks of the playbooks, one at a time, each in a clone of its own: a test has to turn red.
 
-What is committed counts. A test that is red without the removal, too, says nothing: its file is run once intact.
+What is committed counts. A test that is red without the removal, too, says nothing: what noticed is run once intact.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _judged(intact: Path, line: Line) -> bool:
         author = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
         _run("git", *author, "commit", "--quiet", "--all", f"--message=Without {_named(line)}", folder=clone)
         test, seconds = red(clone, _guards(line)), time.monotonic() - began
-        if test and not green(intact, _guards(line)[0], test.partition("::")[0]):
+        if test and not green(intact, _guards(line)[0], _asked(test, _guards(line))):
             print(
                 f"UNJUDGED {_named(line)}: {test} is red without the removal, or a neighbour is", flush=True
             )
@@ -96,10 +96,15 @@ def _judged(intact: Path, line: Line) -> bool:
     return bool(test)
 
 
+def _asked(test: str, tests: tuple[str, ...]) -> str:
+    """The guard that a test belongs to: its file, or the test alone."""
+    return next((each for each in tests if test.startswith(each)), test.partition("::")[0])
+
+
 @functools.cache
-def green(intact: Path, first: str, file: str) -> bool:
-    """Whether nothing fails in a file of tests, and in the first that is to run, where nothing was removed."""
-    return not red(intact, tuple(dict.fromkeys([first, file])))
+def green(intact: Path, first: str, guard: str) -> bool:
+    """Whether nothing fails in what noticed, and in the first that is to run, where nothing was removed."""
+    return not red(intact, tuple(dict.fromkeys([first, guard])))
 
 
 def red(clone: Path, tests: tuple[str, ...]) -> str:

@@ -8,6 +8,10 @@ TWO = "tests/playbooks/test_two_deployers.py"
 BAD_INPUT = "tests/rollout/test_bad_input.py"
 PROMISES = "tests/rollout/test_promises.py"
 FLEET = "tests/rollout/test_fleet.py"
+DEPLOYED = f"{FLEET}::test_a_deploy_of_a_new_commit_reaches_every_host_and_loses_nothing"
+LAGGING = f"{FLEET}::test_a_host_that_may_lag_stops_no_rollout_and_the_next_one_brings_it_along"
+MISSPELLED = f"{FLEET}::test_an_inventory_that_says_what_nothing_reads_is_judged_by_a_deploy_too"
+BACKUP_SQLITE = "tests/playbooks/test_backup_sqlite.py"
 SITE = "tests/playbooks/hosts/test_site.py"
 ASKED = (
     f"{ROLLOUTS}::test_status_smoke_and_history_tell_a_person_what_runs",
@@ -35,14 +39,25 @@ def _of(*names: str, first: str = "") -> tuple[str, ...]:
 # By how the task's path and name begin; the longest that fits counts.
 GUARDS = {
     "playbooks/": (UP_AND_DOWN, ROLLOUTS, TWO, PROMISES),
-    "playbooks/deploy.yml: Record on the other hosts": (FLEET,),
+    "playbooks/backup.yml": (BACKUP_SQLITE,),
+    "playbooks/deploy.yml: Record on the other hosts": (DEPLOYED,),
     "playbooks/deploy.yml: Verify": (TWO, PROMISES),
     "playbooks/down.yml": (UP_AND_DOWN, TWO),
+    "playbooks/drill.yml": (BACKUP_SQLITE,),
     "playbooks/history.yml": ASKED,
+    "playbooks/logs.yml": (ROLLOUTS,),
+    "playbooks/restore.yml": (BACKUP_SQLITE,),
     "playbooks/smoke.yml": ASKED,
     "playbooks/status.yml": ASKED,
-    "playbooks/status.yml: Compare": (FLEET,),
+    "playbooks/status.yml: Compare": (
+        f"{FLEET}::test_what_is_changed_by_hand_on_a_host_is_named_and_mended",
+    ),
     "playbooks/site.yml": (SITE, "tests/playbooks/hosts/test_drift.py"),
+    "playbooks/roles/backup/": _of("backup"),
+    "playbooks/roles/backup/tasks/drilled.yml": (BACKUP_SQLITE,),
+    "playbooks/roles/backup/tasks/made.yml": (BACKUP_SQLITE,),
+    "playbooks/roles/backup/tasks/restored.yml": (BACKUP_SQLITE,),
+    "playbooks/roles/backup/tasks/sqlite/": (BACKUP_SQLITE,),
     "playbooks/roles/base/": _of("base", "drift"),
     "playbooks/roles/haproxy/": _of("haproxy"),
     "playbooks/roles/haproxy/tasks/acme.yml": _of("haproxy", first=CERTBOT),
@@ -51,22 +66,24 @@ GUARDS = {
     "playbooks/roles/redis/": _of("redis"),
     "playbooks/roles/schedules/": _of("schedules"),
     "playbooks/roles/service/": _of("service_units", "drift"),
-    "playbooks/roles/service/tasks/main.yml: Copy the installer": (FLEET,),
+    "playbooks/roles/service/tasks/main.yml: Copy the installer": (DEPLOYED,),
     "playbooks/roles/rollout/tasks/down.yml": (UP_AND_DOWN, TWO),
     "playbooks/roles/rollout/tasks/end.yml: Register": UNDONE,
-    "playbooks/roles/rollout/tasks/end.yml: Say which host keeps": (FLEET,),
+    "playbooks/roles/rollout/tasks/end.yml: Say which host keeps": (LAGGING,),
     "playbooks/roles/rollout/tasks/end.yml: Undo": (*UNDONE, PROMISES),
     "playbooks/roles/rollout/tasks/end.yml: Write": (*UNDONE, PROMISES),
     "playbooks/roles/rollout/tasks/host/history.yml": ASKED,
     "playbooks/roles/rollout/tasks/host/lock.yml": (TWO, UP_AND_DOWN, PROMISES),
-    "playbooks/roles/rollout/tasks/host/lock.yml: Let no other": (FLEET,),
-    "playbooks/roles/rollout/tasks/host/look.yml": (FLEET,),
+    "playbooks/roles/rollout/tasks/host/lock.yml: Let no other": (DEPLOYED,),
+    "playbooks/roles/rollout/tasks/host/logs.yml": (ROLLOUTS,),
+    "playbooks/roles/rollout/tasks/host/look.yml": (TWO, FLEET),
+    "playbooks/roles/rollout/tasks/host/look.yml: Judge": (MISSPELLED,),
     "playbooks/roles/rollout/tasks/host/preflight.yml": (UP_AND_DOWN, BAD_INPUT, ROLLOUTS, PROMISES),
-    "playbooks/roles/rollout/tasks/host/preflight.yml: Send": (FLEET,),
+    "playbooks/roles/rollout/tasks/host/preflight.yml: Send": (DEPLOYED,),
     "playbooks/roles/rollout/tasks/host/smoke.yml": ASKED,
     "playbooks/roles/rollout/tasks/host/status.yml": ASKED,
     "playbooks/roles/rollout/tasks/host/verify.yml": (TWO, PROMISES),
-    "playbooks/roles/rollout/tasks/step.yml: Leave out": (FLEET,),
+    "playbooks/roles/rollout/tasks/step.yml: Leave out": (LAGGING,),
 }
 
 
