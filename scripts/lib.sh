@@ -24,9 +24,13 @@ number() {
 
 # check_told: refuse what the environment tells a rollout wrongly, before anything is done. Called in the checkout.
 check_told() {
-    local name
+    local name inventories
     [[ -f infra/inventories/${ENV:-dev}/hosts.yml ]] ||
         die "there is no environment $ENV here" "choose one: ENV=$(basename -a infra/inventories/* | paste -sd ,)"
+    IFS=, read -ra inventories <<<"${INVENTORY:-}"
+    for name in "${inventories[@]}"; do
+        [[ -e $name ]] || die "there is no inventory $name" "INVENTORY names files, with commas between"
+    done
     # The processes read their paths in KEY=value lines, which no quoting may stand in.
     [[ ${ROLLOUT_ROOT:-$PWD} != *[\"\'\$\`\\[:cntrl:]]* ]] ||
         die "the folder ${ROLLOUT_ROOT:-$PWD} has a quote, \$ or \\ in its name" "give another one: ROLLOUT_ROOT=..."

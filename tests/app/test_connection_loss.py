@@ -153,6 +153,7 @@ def test_worker_and_scheduler_go_on_by_themselves_when_postgresql_is_back(
     service: Service, database: tuple[servers.Server, str]
 ) -> None:
     worker, scheduler = service.worker(), service.scheduler()
+    wait_for(lambda: "scheduler_lease_taken" in service.log(scheduler), 30)
     wait_for(lambda: pending(service) == 0, 30)
     database[0].do("stop")
     wait_for(lambda: "scheduler_database_away" in service.log(scheduler))

@@ -163,9 +163,10 @@ def test_what_is_changed_in_an_unpacked_release_is_named_and_mended(
     subprocess.run(["sh", "-ec", harm], cwd=unpacked, check=True)
     assert contents.differing(unpacked) == wrong
     files = f"{len(wrong)} changed file{'' if len(wrong) == 1 else 's'}"
-    assert again(tmp_path, mend=False) == f"is here with {files}, which a deploy mends"
+    one = f"{min(wrong)}{', ...' if len(wrong) > 1 else ''}"
+    assert again(tmp_path, mend=False) == f"is here with {files} ({one}), which a deploy mends"
     assert contents.differing(unpacked) == wrong, "a dry run changes nothing"
-    assert again(tmp_path) == f"is here, {files} mended"
+    assert again(tmp_path) == f"is here, {files} ({one}) mended"
     assert (contents.differing(unpacked, every_byte=True), again(tmp_path)) == ({}, "is here")
     assert {name: (unpacked / name).read_text() for name in FILES} == FILES
     assert (unpacked / "static").is_dir()
@@ -192,7 +193,7 @@ def test_an_edit_that_hides_its_size_and_time_is_found_before_a_rollout(
     before = page.stat()
     page.write_text("AS BUILT")
     os.utime(page, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert again(tmp_path) == "is here, 1 changed file mended"
+    assert again(tmp_path) == "is here, 1 changed file (app/page.html) mended"
     assert page.read_text() == "as built"
 
 
@@ -202,7 +203,7 @@ def test_strays_need_no_bundle_and_what_is_missing_does(
     monkeypatch.undo()
     shutil.rmtree(tmp_path / "store")
     (unpacked / "app/celerybeat-schedule").touch()
-    assert again(tmp_path) == "is here, 1 changed file mended"
+    assert again(tmp_path) == "is here, 1 changed file (app/celerybeat-schedule) mended"
     (unpacked / "app/page.html").unlink()
     with pytest.raises(RolloutError, match="there is no bundle"):
         again(tmp_path)

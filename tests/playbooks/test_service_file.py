@@ -67,6 +67,12 @@ def test_each_missing_key_is_named(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"name": "My Shop"}, ": name: has to be at most 30 small letters and digits,"),
+        ({"name": "shop-2"}, ": name: has to be at most 30 small letters and digits,"),
+        (
+            {"processes": {"web": {"command": "x"}, "e-mail": {"command": "x"}}},
+            ": processes.e-mail: a process is named by small letters, digits and _;",
+        ),
         ({"ports": 1}, ": ports: unknown key; known are name, port,"),
         ({"health": {"ready": "/", "live": "/"}}, ": health.live: unknown key; known are ready, version,"),
         ({"health": {}}, ": health.ready: is missing"),

@@ -106,6 +106,24 @@ def test_the_second_is_refused_and_told_who_holds_it_when_it_does_not_want_to_wa
     assert checkout.read("lease") == {}
 
 
+def test_a_rollout_goes_on_where_what_a_killed_one_left_cannot_be_undone(site: Site) -> None:
+    """The release that served cannot start again: its settings hold no longer. Nobody serves until another does."""
+    checkout, other = site.checkout, site.other
+    killed = checkout.start("deploy", f"VERSION={other}", ROLLOUT_LEASE_SECONDS="5")
+    checkout.await_step("prove", killed)
+    killed.kill(with_children=True)
+    settings = checkout.root / "slots" / checkout.read("current")["slot"] / "env"
+    settings.write_text(re.sub("(?m)^SECRET_KEY=.*$", "SECRET_KEY=", settings.read_text()))
+    for web in checkout.running("web"):
+        web.kill()
+    done = checkout.make("deploy", f"VERSION={other}", ROLLOUT_WAIT_SECONDS="60")
+    assert "it cannot, and this rollout goes on: web in slot" in done.output
+    left, last = checkout.history()[-2:]
+    assert "its deployer died in step prove; undone: it cannot" in left["reason"]
+    assert (last["to"], last["outcome"]) == (other, "done")
+    assert checkout.version()["version"] == other
+
+
 def test_a_deployer_that_slept_too_long_stops_before_its_next_act_and_undoes_nothing(site: Site) -> None:
     """It sleeps when its release serves already: undone by the next one, it must not be brought back."""
     checkout, before, other = site.checkout, site.serving, site.other

@@ -10,10 +10,11 @@ from tests.rollout.checkout import Change
 from tests.rollout.load import Ask
 from tests.rollout.wire import Request, Response
 
-NAME = "guestbook"
+NAME = "marefia-guests"
+"""It begins as that of its neighbour does, of which nothing may be taken for its own."""
 HOST = "guestbook.example"
 PROCESSES = ("web", "clock")
-GUESTBOOK = Path(__file__).parent / NAME
+GUESTBOOK = Path(__file__).parent / "guestbook"
 PACKAGES = (
     "asgiref", "django", "gunicorn", "packaging", "psycopg", "psycopg-binary", "sqlparse", "typing-extensions",
 )  # fmt: skip
@@ -22,6 +23,7 @@ PACKAGES = (
 def become_the_guestbook(checkout: Path) -> None:
     """All that another project writes; of the repository's own service nothing stays."""
     shutil.rmtree(checkout / "app")
+    (checkout / "infra/schedules.yml").unlink()
     shutil.copytree(GUESTBOOK / "src", checkout / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(GUESTBOOK / "service.yml", checkout / "infra/service.yml")
     for settings in GUESTBOOK.glob("*.env"):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.request import urlopen
 
-from tests.rollout.processes import Process, alive, processes, tree
+from tests.rollout.processes import Process, alive, kill_tree, processes, tree
 
 REPOSITORY = Path(__file__).parents[2]
 STEPS = ("lock", "preflight", "migrate", "prove", "switch", "verify", "record")
@@ -60,8 +60,7 @@ class Run:
     def kill(self, *, with_children: bool) -> None:
         """SIGKILL the deployer: ansible-playbook alone, or everything that the target started."""
         if with_children:
-            for process in reversed(tree(self.process.pid)):
-                process.kill()
+            kill_tree(self.process.pid)
         else:
             next(one for one in tree(self.process.pid) if one.runs("ansible-playbook")).kill()
         self.wait(60)
@@ -214,7 +213,7 @@ class Checkout:
         pid = int((self.root / "run/circus.pid").read_text())
         return next(one for one in processes() if one.pid == pid)
 
-    def await_step(self, step: str, deploy: Run, seconds: float = 120) -> None:
+    def await_step(self, step: str, deploy: Run, seconds: float = 300) -> None:
         """Return as soon as the running deploy is at a step. Raises AssertionError when it passed unseen."""
         wait_until(
             lambda: self.read("rollout").get("step") == step or deploy.status is not None,

@@ -70,7 +70,6 @@ class Fleet(Checkout):
                 "haproxy_certificate": str(made.write_chain(self.folder / "chain.pem", self.HOST)),
                 "haproxy_names": [self.HOST],
                 "haproxy_acme_email": "",
-                "redis_user_namespace": False,
             }
         )
         for name in ("ROLLOUT_ROOT", "PORT"):
@@ -130,7 +129,8 @@ class Fleet(Checkout):
                         told["Id"].removesuffix(".service").removeprefix(f"{self.NAME}-").partition("@")
                     )
                     found.append(Unit(host, name, slot, int(told["MainPID"])))
-        return [unit for unit in found if process in ("", unit.process)]
+        wanted = [process] if process else self.PROCESSES
+        return [unit for unit in found if unit.process in wanted]
 
     def told(self) -> dict[str, str]:
         given = []
@@ -210,7 +210,7 @@ class OneHost(Fleet):
             self.hosts[0],
             f"systemctl disable --now {self.NAME}.socket {self.NAME}.service; "
             f"rm -rf {units}[.@-]* /usr/local/lib/{self.NAME}/launch.py /usr/local/lib/{self.NAME}/start.py "
-            f"{self.place}; systemctl daemon-reload",
+            f"{self.place} /var/backups/postgresql; systemctl daemon-reload",
         )
 
 

@@ -94,8 +94,8 @@ class Load:
     seed: int = 1
     writes: float = 0.3
     timeout: float = 15.0
-    most_seconds: float = 1800.0
-    most_requests: int = 50_000
+    most_seconds: float = 5400.0
+    most_requests: int = 100_000
     records: list[Record] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     expired: int = 0

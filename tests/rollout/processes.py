@@ -71,6 +71,21 @@ def tree(pid: int) -> list[Process]:
     return found
 
 
+def kill_tree(pid: int) -> None:
+    """SIGKILL the process and all its descendants at once.
+
+    All are stopped before any is killed: none starts another one meanwhile, or acts upon the end of its child.
+    """
+    stopped: set[int] = set()
+    while running := [one for one in tree(pid) if one.pid not in stopped]:
+        for process in running:
+            with suppress(ProcessLookupError):  # it ended by itself before it was stopped
+                process.kill(signal.SIGSTOP)
+        stopped |= {one.pid for one in running}
+    for process in tree(pid):
+        process.kill()
+
+
 def cpu_seconds(pids: Iterable[int]) -> float:
     """User and system time that these processes have used, in seconds."""
     return sum(int(ticks) for pid in pids for ticks in stat(pid)[11:13]) / TICKS

@@ -81,9 +81,9 @@ def site(fleet: Fleet) -> Iterator[Site]:
         yield Site(fleet, load)
 
 
-def on_the_second(fleet: Fleet, what: Change) -> Change:
-    """A change that shows on the second host only: its lines stand below a look at the host's name."""
-    name = fleet.machines.sh(fleet.hosts[1], "hostname").strip()
+def on_the_second(fleet: Fleet, what: Change, *, place: int = 1) -> Change:
+    """A change that shows on the second host only (or another): its lines stand below a look at the host's name."""
+    name = fleet.machines.sh(fleet.hosts[place], "hostname").strip()
 
     def change(checkout: Path) -> None:
         before = {path: path.read_text() for path in (checkout / APP).glob("*.py")}
@@ -96,7 +96,7 @@ def on_the_second(fleet: Fleet, what: Change) -> Change:
                     f'{text}\nimport socket\n\nif socket.gethostname() == "{name}":\n{indented}\n'
                 )
 
-    return named(change, f"{what.__name__}, on the second host")
+    return named(change, f"{what.__name__}, on {fleet.hosts[place]}")
 
 
 def dead_worker(checkout: Path) -> None:
@@ -128,14 +128,17 @@ def test_logs_tell_what_a_process_said_on_every_host_by_time(fleet: Fleet, proce
     assert who >= {(host, f"{process}-{fleet.read('current', host)['slot']}") for host in fleet.hosts}
 
 
-def test_what_is_changed_in_the_release_of_a_host_is_named_and_mended(site: Site, fleet: Fleet) -> None:
+def test_what_is_changed_by_hand_on_a_host_is_named_and_mended(site: Site, fleet: Fleet) -> None:
     host, version = fleet.hosts[1], fleet.read("current")["version"]
     release, remedy = f"{fleet.place}/releases/{version}", f"`make deploy VERSION={version}` mends it"
+    unit = f"/etc/systemd/system/{fleet.NAME}.socket"
     fleet.machines.sh(
         host,
-        f"cd {release}; echo '# by hand' >>app/manage.py; rm venv/bin/activate.fish; touch static/stray.css",
+        f"cd {release}; echo '# by hand' >>app/manage.py; rm venv/bin/activate.fish; touch static/stray.css; "
+        f"echo '# by hand' >>{unit}",
     )
     told = fleet.make("status").output
+    assert re.search(rf"(?m)^{host}: *{unit} was edited; `make site` mends it$", told), told
     for wrong in (
         "app/manage.py was edited",
         "static/stray.css does not belong there",
@@ -143,9 +146,9 @@ def test_what_is_changed_in_the_release_of_a_host_is_named_and_mended(site: Site
     ):
         assert f"{host}:   releases/{version}/{wrong}; {remedy}\n" in told
     assert told.count(remedy) == 3
-    with site.losing_nothing("a changed release is mended"):
+    with site.losing_nothing("a changed host is mended"):
         fleet.make("site", seconds=600)
-    assert remedy not in fleet.make("status").output
+    assert not re.search("mends it|by hand", fleet.make("status").output)
     assert set(fleet.versions().values()) == {version}
 
 
@@ -184,6 +187,13 @@ def test_a_switch_that_fails_on_the_second_host_brings_the_first_back_too(site: 
     first, second = (line for line in said.splitlines() if "Start the new slot" in line)
     assert re.match(rf" *{fleet.hosts[0]}: .* serves", first), "the first batch had succeeded"
     assert "FAILED" in second
+
+
+def test_a_switch_that_fails_in_the_first_batch_is_tried_nowhere_else(site: Site, fleet: Fleet) -> None:
+    with site.losing_nothing("worker cannot start on the first host"):
+        said = site.refused("cannot start", on_the_second(fleet, dead_worker, place=0))
+    (tried,) = (line for line in said.splitlines() if "Start the new slot" in line)
+    assert tried.strip().startswith(f"{fleet.hosts[0]}: ")
 
 
 def test_a_failed_migration_leaves_the_old_release_serving(site: Site) -> None:
@@ -336,7 +346,9 @@ def test_a_host_that_vanishes_in_a_rollout_fails_it_everywhere_and_costs_at_most
         fleet.machines.cut_off(gone, 45)
         deploy.wait(300)
         assert deploy.status != 0, deploy.output
-        assert f"{gone}: {gone} cannot be reached" in deploy.output
+        (verdict,) = re.findall(r"^\[ERROR\]: .*", deploy.output, re.MULTILINE)
+        assert f"{gone}: {gone} cannot be reached" in verdict
+        assert verdict.count("cannot be reached") == 1, "said once, whatever else cannot be done there"
         assert fleet.version() == served, "the other host was not brought back"
         fleet.machines.await_return(gone)
     site.count_what_was_held(what, most=site.load.clients)
@@ -455,6 +467,7 @@ def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) ->
     site.load.end()
     report = site.load.report
     print(report, *site.table, sep="\n")
+    assert all(report.within(window.name) for window in report.windows), f"one says nothing: {report.table()}"
     if {killed(*kill) for kill in MATRIX} <= {window.name for window in report.windows}:
         site.write_down("figures of the fleet")
     costly = {
@@ -535,7 +548,7 @@ def test_ten_thousand_bookings_written_during_backups_outlive_the_disk_of_their_
     fleet.machines.sh(host, "systemctl kill --signal=KILL postgresql@17-main; rm -rf /var/lib/postgresql/17")
     refused = fleet.make("restore", check=False)
     assert refused.status != 0
-    assert "the backup also holds guestbook, which would go back" in refused.output
+    assert "the backup also holds marefia-guests, which would go back" in refused.output
     fleet.machines.tell({"backup_others": True})
     fleet.make("restore")
     assert fleet.rows(BOOKED) == [{"count": "10000"}]

@@ -1,6 +1,5 @@
 """Everything on one server: the other inventory that is shipped, up to a deploy under load and a rehearsed restore."""
 
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +27,7 @@ def fleet() -> Iterator[OneHost]:
 
 
 def test_a_second_run_changes_nothing(fleet: OneHost) -> None:
-    counted = fleet.make("site", seconds=600, ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default").output
-    assert re.findall(r"(?m)^(host\d) +: ok=.* changed=(\d+)", counted) == [("host1", "0")]
+    assert "\nhost1: 0 changed\n" in fleet.make("site", seconds=600).output
 
 
 def test_a_deploy_and_a_rollback_lose_nothing(fleet: OneHost) -> None:

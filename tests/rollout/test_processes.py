@@ -1,6 +1,7 @@
 """What is read from /proc is what really runs."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import time
 
 import pytest
 
-from tests.rollout.processes import alive, cpu_seconds, held_ports, processes, tree
+from tests.rollout.processes import alive, cpu_seconds, held_ports, kill_tree, processes, tree
 
 CHILD = (
     "import subprocess, sys; p = subprocess.Popen(['sleep', '60'], env={'MARK': sys.argv[1]});"
@@ -29,6 +30,25 @@ def test_a_process_is_found_by_its_environment_and_its_tree_holds_its_children()
         parent.wait(10)
         parent.stdout.close()
     assert not alive(parent.pid)
+
+
+BREEDER = (
+    "import subprocess, sys\n"
+    "while True:\n"
+    "    subprocess.run(['sh', '-c', 'sleep 0; sleep 0'], env={'MARK': 'bred'})\n"
+    "    if sys.stdout: print(flush=True); sys.stdout = None\n"
+)
+
+
+def test_a_tree_whose_processes_come_and_go_is_killed_whole() -> None:
+    for _ in range(10):
+        parent = subprocess.Popen([sys.executable, "-c", BREEDER], stdout=subprocess.PIPE)
+        assert parent.stdout
+        parent.stdout.readline()
+        kill_tree(parent.pid)
+        assert parent.wait(10) == -signal.SIGKILL
+        parent.stdout.close()
+        assert not [one for one in processes() if one.environment.get("MARK") == "bred"]
 
 
 def test_the_ports_that_a_process_holds_are_those_of_its_clients_idle_or_not() -> None:

@@ -171,6 +171,7 @@ def test_every_acknowledged_write_is_stored_once_and_counted_once(site: Site) ->
     site.load.end()
     report = site.load.report
     print(report)
+    assert all(report.within(window.name) for window in report.windows), f"one says nothing: {report.table()}"
     if {killed(*kill) for kill in MATRIX} <= {window.name for window in report.windows}:
         site.write_down("figures")
     lost = report.lost_outside("web worker SIGKILL")

@@ -23,6 +23,7 @@ says() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 echo "$1 $(cat text)" >>"$ROLLOUT_ROOT/events"
 env >"$ROLLOUT_ROOT/environment.$1"
 echo "output of $1"
+# The process that is left behind: whoever tests that ends it, and nothing waits for it.
 if says daemon "$1"; then sleep 300 & echo $! >"$ROLLOUT_ROOT/daemon"; fi
 if says gate "$1"; then read _ <"$ROLLOUT_ROOT/pipe"; fi
 if says loud "$1"; then seq 100000; fi

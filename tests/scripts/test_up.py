@@ -120,6 +120,9 @@ def test_what_cannot_be_followed_is_refused_before_anything_is_done(fresh: Proje
     assert refusal(fresh, *command, SINCE="yesterday") == (
         "SINCE=yesterday cannot be followed; say how long ago, as 90s, 10m, 2h or 1d"
     )
+    assert refusal(fresh, *command, INVENTORY="infra/inventories/dev/hosts.yml,nowhere.yml") == (
+        "there is no inventory nowhere.yml; INVENTORY names files, with commas between"
+    )
     assert called(fresh) == []
 
 

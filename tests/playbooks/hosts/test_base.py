@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import pytest
@@ -121,3 +122,6 @@ def test_the_journal_outlives_a_boot_and_is_bounded(site: Site) -> None:
     said = site.sh(site.first, "systemd-analyze cat-config systemd/journald.conf; ls -d /var/log/journal/*")
     assert "\nSystemMaxUse=500M\n" in said
     assert "\nStorage=persistent\n" in said
+    told = site.sh(site.first, "journalctl --quiet --output=cat --unit=systemd-journald")
+    sizes = re.findall(r"^System Journal .* max (\S+),", told, re.MULTILINE)
+    assert sizes[-1:] == ["500M"], told

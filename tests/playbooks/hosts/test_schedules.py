@@ -21,6 +21,7 @@ RUN = f"python3 /usr/local/lib/{OWN}/schedule.py {OWN}"
 JOBS = {
     "minute": {"hosts": "fleet", "at": "* * * * *", "seconds": 5, "command": "echo this is $NAME; exit 3"},
     "slow": {"hosts": "fleet", "at": "0 0 1 1 *", "seconds": 60, "command": "sleep 3"},
+    # It hangs for longer than its second, with a child, until the time limit under test ends both.
     "stuck": {"hosts": "fleet", "at": "0 0 1 1 *", "seconds": 1, "command": "sleep 31415 & wait"},
     "elsewhere": {"hosts": "proxy", "at": "* * * * *", "seconds": 5, "command": "true"},
 }
@@ -50,6 +51,7 @@ def test_two_of_a_job_never_run_at_once(site: Site, began: float) -> None:
 
 
 def test_a_job_that_takes_too_long_is_ended_with_all_that_it_started(site: Site, began: float) -> None:
+    # Both `echo`s give what is asserted: the status that is due, and that no child is left.
     assert (
         site.sh(site.first, f"{RUN} stuck || echo $?; pgrep -f 'sleep 3141[5]' || echo none") == "124\nnone\n"
     )
