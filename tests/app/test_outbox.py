@@ -21,6 +21,7 @@ from marefia.stays.models import Listing
 from tests.app import make
 
 pytestmark = pytest.mark.django_db
+MOMENT = timedelta(milliseconds=2)
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +58,11 @@ def put(name: str = "test", **payload: Any) -> OutboxRow:
 
 
 def age(row: OutboxRow, by: timedelta) -> None:
-    """Let time pass for a row."""
+    """Let time pass for a row, and a moment more: within a millisecond SQLite cannot tell what was before."""
     row.refresh_from_db()
     for field in ("available_at", "sent_at", "claimed_until"):
         if before := getattr(row, field):
-            setattr(row, field, before - by)
+            setattr(row, field, before - by - MOMENT)
     row.save()
 
 
