@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PROC = Path("/proc")
+KILLED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def tree(pid: int) -> list[Process]:
 
 
 def kill_tree(pid: int) -> None:
-    """SIGKILL the process and all its descendants at once.
+    """SIGKILL the process and all its descendants at once, and wait until they are dead.
 
     All are stopped before any is killed: none starts another one meanwhile, or acts upon the end of its child.
     """
@@ -82,8 +84,14 @@ def kill_tree(pid: int) -> None:
             with suppress(ProcessLookupError):  # it ended by itself before it was stopped
                 process.kill(signal.SIGSTOP)
         stopped |= {one.pid for one in running}
-    for process in tree(pid):
+    killed = tree(pid)
+    for process in killed:
         process.kill()
+    end = time.monotonic() + KILLED_SECONDS
+    while left := [process for process in killed if alive(process.pid)]:
+        if time.monotonic() > end:
+            raise TimeoutError(f"{left[0]} outlived its SIGKILL by {KILLED_SECONDS:.0f} s")
+        time.sleep(0.01)
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
