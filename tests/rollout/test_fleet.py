@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import pairwise, product
 from pathlib import Path
@@ -341,16 +342,16 @@ def test_a_host_that_vanishes_in_a_rollout_fails_it_everywhere_and_costs_at_most
     served = fleet.version()
     fleet.commit(visible_text(what))
     with site.load.window(what):
-        deploy = fleet.start("deploy")
+        # Watched for long enough that it vanishes within the step, not when the other host has recorded its success.
+        deploy = fleet.start("deploy", ROLLOUT_WATCH_SECONDS="10")
         fleet.await_step(step, deploy)
-        fleet.machines.cut_off(gone, 45)
-        deploy.wait(300)
-        assert deploy.status != 0, deploy.output
-        (verdict,) = re.findall(r"^\[ERROR\]: .*", deploy.output, re.MULTILINE)
-        assert f"{gone}: {gone} cannot be reached" in verdict
-        assert verdict.count("cannot be reached") == 1, "said once, whatever else cannot be done there"
-        assert fleet.version() == served, "the other host was not brought back"
-        fleet.machines.await_return(gone)
+        with cut_off(fleet, gone, 45):
+            deploy.wait(300)
+            assert deploy.status != 0, deploy.output
+            (verdict,) = re.findall(r"^\[ERROR\]: .*", deploy.output, re.MULTILINE)
+            assert f"{gone}: {gone} cannot be reached" in verdict
+            assert verdict.count("cannot be reached") == 1, "said once, whatever else cannot be done there"
+            assert fleet.version() == served, "the other host was not brought back"
     site.count_what_was_held(what, most=site.load.clients)
     fleet.go_to(good)
     with site.losing_nothing(f"deploy after a host vanished at {step}"):
@@ -363,13 +364,11 @@ def test_a_host_that_may_lag_stops_no_rollout_and_the_next_one_brings_it_along(
 ) -> None:
     gone, served = fleet.hosts[1], fleet.read("current")["version"]
     fleet.machines.tell({"rollout_may_lag": True}, gone)
-    with site.load.window("a host that may lag is away"):
-        fleet.machines.cut_off(gone, 60)
+    with site.load.window("a host that may lag is away"), cut_off(fleet, gone, 60):
         await_absence(fleet, gone)
         fleet.commit(visible_text("while one host is away"))
         said = fleet.make("deploy").output
         assert f"{gone}: Say which host keeps what it runs" in said
-        fleet.machines.await_return(gone)
     site.count_what_was_held("a host that may lag is away", most=site.load.clients)
     version = fleet.read("current")["version"]
     assert fleet.versions() == {fleet.hosts[0]: version, gone: served}
@@ -377,6 +376,16 @@ def test_a_host_that_may_lag_stops_no_rollout_and_the_next_one_brings_it_along(
     with site.losing_nothing("the host that lagged is brought along"):
         fleet.make("deploy")
     assert set(fleet.versions().values()) == {version}
+
+
+@contextmanager
+def cut_off(fleet: Fleet, host: str, seconds: float) -> Iterator[None]:
+    """Have a host vanish for some seconds. It is back at the end, whatever failed meanwhile: other tests need it."""
+    fleet.machines.cut_off(host, seconds)
+    try:
+        yield
+    finally:
+        fleet.machines.await_return(host)
 
 
 def await_absence(fleet: Fleet, host: str) -> None:
@@ -444,10 +453,8 @@ def test_without_health_checks_a_host_that_vanishes_costs_more_than_it_held(site
     fleet.machines.sh(
         proxy, "sed -i '/option redispatch/d' /etc/haproxy/haproxy.cfg; systemctl reload haproxy"
     )
-    with site.load.window("without health checks"):
-        fleet.machines.cut_off(fleet.hosts[1], 20)
+    with site.load.window("without health checks"), cut_off(fleet, fleet.hosts[1], 20):
         await_absence(fleet, fleet.hosts[1])
-        fleet.machines.await_return(fleet.hosts[1])
     with pytest.raises(AssertionError, match=r"status 503|no complete response"):
         site.count_what_was_held("without health checks", most=site.load.clients)
     fleet.make("site", seconds=600)  # mends it
