@@ -67,7 +67,7 @@ def unpack(bundle: Path, into: Path) -> dict[str, Any]:
     partial.mkdir(parents=True)
     try:
         with tarfile.open(bundle) as tar:
-            _extract(tar, partial)
+            extract(tar, partial)
         manifest: dict[str, Any] = read_json(partial / MANIFEST)
         written = {str(path.relative_to(partial)) for path in _files(partial)} - {MANIFEST}
         for name in sorted(written | manifest["files"].keys()):
@@ -95,7 +95,7 @@ def unpack(bundle: Path, into: Path) -> dict[str, Any]:
     return manifest
 
 
-def _extract(tar: tarfile.TarFile, into: Path) -> None:
+def extract(tar: tarfile.TarFile, into: Path) -> None:
     """Plain files below `into` only (Python 3.11.2 has no extraction filters yet)."""
     for entry in tar:
         target = into / entry.name
