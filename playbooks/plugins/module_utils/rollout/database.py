@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,24 +99,48 @@ def last_words(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def judge(place: Place, script: Path, told: dict[str, str]) -> dict[str, Any]:
-    """Ask whether the releases on either side of the rollout can live with each other's schema.
+    """The verdict on the rollout under way, by the releases that are unpacked here."""
+    new, current = (place.rollout or {})["version"], place.current or {}
+    running = str(current.get("version", ""))
+    its = place.settings(place.root / "slots" / place.serving / "env") if running else {}
+
+    def settings(version: str) -> dict[str, str]:
+        return its if version == running else told
+
+    def needs(version: str) -> dict[str, Any]:
+        return read_json(_needs(place, script, version, settings(version)))  # type: ignore[no-any-return]
+
+    def ask(version: str, other: str, *options: str) -> dict[str, Any]:
+        against = ["--needs", str(_needs(place, script, other, settings(other)))] if other else []
+        return _ask(place, script, version, ["judge", *against, *options], settings(version))
+
+    others = (path.name for path in (place.root / "releases").iterdir() if not path.name.startswith("."))
+    return verdict(new, running, sorted(others, reverse=True), needs, ask)
+
+
+def verdict(
+    new: str,
+    running: str,
+    others: Iterable[str],
+    needs: Callable[[str], dict[str, Any]],
+    ask: Callable[..., dict[str, Any]],
+) -> dict[str, Any]:
+    """Whether the releases on either side of a rollout can live with each other's schema.
 
     The one that serves has to live with the migrations to come. The one to come has to live with those that were
     applied and that it does not know: a rollback, an older release, a commit that took a migration away.
 
+    :param running: the version that serves, "" for none.
+    :param others: versions that may know migrations which the one to come does not, likely ones first.
+    :param needs: what the judge says a release needs of its database.
+    :param ask: (version, other, *options): what the judge says inside a release about what another one needs.
     :returns: {"pending": [...], "overridden": [...], "vendor": of the database}
     :raises RolloutError: one cannot, or a migration is missing or conflicting; the text names the way out.
     """
-    new, current = (place.rollout or {})["version"], place.current
-    if not current:
-        verdicts = [_ask(place, script, new, ["judge"], told)]
-    else:
-        running, its = current["version"], place.settings(place.root / "slots" / place.serving / "env")
-        stands = _needs(place, script, running, its)
-        verdicts = [_ask(place, script, new, ["judge", "--needs", str(stands)], told)]
-        if verdicts[0]["unknown"]:
-            verdicts += _judge_backwards(place, script, told, its, verdicts[0])
-    problems = [problem for verdict in verdicts for kind in PROBLEMS for problem in verdict.get(kind, [])]
+    verdicts = [ask(new, running)]
+    if running and verdicts[0]["unknown"]:
+        verdicts += _judge_backwards(new, running, others, needs, ask, verdicts[0])
+    problems = [problem for each in verdicts for kind in PROBLEMS for problem in each.get(kind, [])]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise RolloutError(_line(problems[0]) + more)
@@ -135,51 +160,43 @@ def _needs(place: Place, script: Path, version: str, told: dict[str, str]) -> Pa
 
 
 def _judge_backwards(
-    place: Place, script: Path, told: dict[str, str], its: dict[str, str], verdict: dict[str, Any]
+    new: str,
+    running: str,
+    others: Iterable[str],
+    needs: Callable[[str], dict[str, Any]],
+    ask: Callable[..., dict[str, Any]],
+    first: dict[str, Any],
 ) -> list[dict[str, Any]]:
-    """Judge the applied migrations that the release to come does not know, by the releases here that know them.
+    """Judge the applied migrations that the release to come does not know, by the releases that know them.
 
-    What no release here knows (long since squashed away, say) the running one lives with: whoever needs no column
+    What no release knows (long since squashed away, say) the running one lives with: whoever needs no column
     that it does not need lives with it too.
 
-    :param its: the running release's settings.
-    :param verdict: of the release to come on its own migrations.
+    :param first: the verdict of the release to come on its own migrations.
     """
-    unknown = set(verdict["unknown"])
-    new, running = (place.rollout or {})["version"], str((place.current or {})["version"])
-    comes = _needs(place, script, new, told)
-    others = sorted(
-        path.name for path in (place.root / "releases").iterdir() if not path.name.startswith(".")
-    )
+    unknown = set(first["unknown"])
     verdicts = []
-    for version in dict.fromkeys([running, *reversed(others)]):
-        settings = its if version == running else told
+    for version in dict.fromkeys([running, *others]):
         try:
-            known = unknown & _known(_needs(place, script, version, settings))
+            known = unknown & {f"{app}.{name}" for app, name in needs(version)["migrations"]}
         except RolloutError:
             continue  # a release that cannot tell is no witness; the next one may be
         if known:
-            verdicts.append(
-                _ask(place, script, version, ["judge", "--needs", str(comes), "--rollback"], settings)
-            )
+            verdicts.append(ask(version, new, "--rollback"))
             unknown -= known
-    stands = read_json(_needs(place, script, running, its))["tables"]
+    stands = needs(running)["tables"]
     beyond = [
         f"{table}.{column}"
-        for table, columns in read_json(comes)["tables"].items()
+        for table, columns in needs(new)["tables"].items()
         for column in columns
         if column not in stands.get(table, {})
     ]
-    if not unknown or verdict["pending"] or not beyond:
+    if not unknown or first["pending"] or not beyond:
         return verdicts
     raise RolloutError(
         f"{', '.join(sorted(unknown))} is applied; no release here knows if it left {beyond[0]}, which {new} needs",
         "deploy a release that has this migration (`make releases`)",
     )
-
-
-def _known(needs: Path) -> set[str]:
-    return {f"{app}.{name}" for app, name in read_json(needs)["migrations"]}
 
 
 def _line(problem: Any) -> str:

@@ -59,13 +59,19 @@ class Cluster:
         except kubernetes.config.ConfigException as error:
             known = _contexts()
             raise RolloutError(
-                f"the kubeconfig has no context {context}" if context and known else "no kubeconfig can be read",
+                f"the kubeconfig has no context {context}"
+                if context and known
+                else "no kubeconfig can be read",
                 f"it has {', '.join(known)}" if known else "name the file of your cluster in KUBECONFIG",
             ) from error
         self.context = context or _current()
         with said(f"the cluster of context {self.context}"):
             _, _, headers = self._api.call_api(
-                "/version", "GET", auth_settings=["BearerToken"], response_type="object", _request_timeout=SECONDS
+                "/version",
+                "GET",
+                auth_settings=["BearerToken"],
+                response_type="object",
+                _request_timeout=SECONDS,
             )
             self._ahead = parsedate_to_datetime(headers["Date"]).timestamp() - time.time()
             self._dynamic = DynamicClient(self._api)
@@ -171,7 +177,8 @@ class Cluster:
             return self._dynamic.resources.get(api_version=api or API_OF[kind], kind=kind)
         except ResourceNotFoundError as error:
             raise RolloutError(
-                f"the cluster knows no {kind} of {api or API_OF[kind]}", "install what defines it, or leave it out"
+                f"the cluster knows no {kind} of {api or API_OF[kind]}",
+                "install what defines it, or leave it out",
             ) from error
 
     def _where(self, kind: str) -> dict[str, str]:
@@ -203,7 +210,9 @@ def _refused(what: str, status: int, message: str) -> RolloutError:
         return Changed(f"{what} was changed by somebody else meanwhile", "run the command again")
     if status == 403 and "exceeded quota" in message:
         used = message[message.index("exceeded quota") :]
-        return RolloutError(f"{what} has no room: {used}", "raise the quota of its overlay or free some of it")
+        return RolloutError(
+            f"{what} has no room: {used}", "raise the quota of its overlay or free some of it"
+        )
     if status in (401, 403):
         return RolloutError(f"{what} is refused: {message}", "use a kubeconfig that may do this")
     return RolloutError(f"{what} is refused: {message}", "mend the manifest")

@@ -87,7 +87,9 @@ class Journal:
     def kept(self) -> dict[int, str]:
         """The versions whose objects are kept, by the number of their rollout."""
         return {
-            int(each["metadata"]["name"].removeprefix("release-")): each["metadata"]["annotations"]["rollout/version"]
+            int(each["metadata"]["name"].removeprefix("release-")): each["metadata"]["annotations"][
+                "rollout/version"
+            ]
             for each in self._cluster.list("ConfigMap", f"{KIND}=record")
             if each["metadata"]["name"].startswith("release-")
         }
@@ -107,7 +109,9 @@ class Journal:
                     self._cluster.replace(there | {"data": (there.get("data") or {}) | data})
                 else:
                     about = {"name": NAME, "labels": {KIND: "record"}}
-                    self._cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data})
+                    self._cluster.create(
+                        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data}
+                    )
                 return
             except Changed:
                 if not left:

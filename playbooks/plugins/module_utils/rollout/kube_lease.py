@@ -148,7 +148,9 @@ class ClusterLease:
 
     @staticmethod
     def _words(spec: dict[str, Any]) -> str:
-        return f"number {spec['leaseTransitions']} is {spec['holderIdentity']} since {spec['acquireTime'][:19]}Z"
+        return (
+            f"number {spec['leaseTransitions']} is {spec['holderIdentity']} since {spec['acquireTime'][:19]}Z"
+        )
 
     def _held(self, spec: dict[str, Any]) -> LeaseHeld:
         return LeaseHeld(

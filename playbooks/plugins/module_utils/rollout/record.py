@@ -38,11 +38,11 @@ def settle(place: Place) -> None:
     )
 
 
-def remember(place: Place, rollout: dict[str, Any], outcome: str, reason: str = "") -> dict[str, Any]:
-    """Append the rollout's line to the history and forget that it was under way. Returns the line."""
+def line_of(rollout: dict[str, Any], outcome: str, reason: str = "") -> dict[str, Any]:
+    """What is remembered of a rollout that ends now."""
     starts, now = sorted(rollout.get("steps", {}).items(), key=lambda step: step[1]), time.time()
     ends = [start for _, start in starts[1:]] + [now]
-    line = {
+    return {
         "number": rollout["number"],
         "kind": rollout["kind"],
         "who": rollout["owner"],
@@ -55,6 +55,11 @@ def remember(place: Place, rollout: dict[str, Any], outcome: str, reason: str = 
         "step": rollout.get("step"),
         "seconds": {step: round(end - start, 2) for (step, start), end in zip(starts, ends, strict=True)},
     }
+
+
+def remember(place: Place, rollout: dict[str, Any], outcome: str, reason: str = "") -> dict[str, Any]:
+    """Append the rollout's line to the history and forget that it was under way. Returns the line."""
+    line = line_of(rollout, outcome, reason)
     file = place.root / "history.jsonl"
     text = file.read_text() if file.exists() else ""
     with file.open("a") as history:
