@@ -15,8 +15,8 @@ import urllib3
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
-from kubernetes.stream import ws_client
 from kubernetes.stream import stream as streamed
+from kubernetes.stream import ws_client
 
 from .errors import RolloutError
 
@@ -85,6 +85,17 @@ class Cluster:
         try:
             with said(f"{kind} {name}"):
                 return self._of(kind).get(name=name, **self._where(kind)).to_dict()  # type: ignore[no-any-return]
+        except Missing:
+            return None
+
+    def get_of(self, thing: Thing) -> Thing | None:
+        """What is on the cluster in the place of an object."""
+        try:
+            with said(f"{thing['kind']} {thing['metadata']['name']}"):
+                found = self._of(thing["kind"], thing["apiVersion"]).get(
+                    name=thing["metadata"]["name"], **self._where(thing["kind"])
+                )
+                return found.to_dict()  # type: ignore[no-any-return]
         except Missing:
             return None
 

@@ -1,0 +1,94 @@
+"""What a pod's status means to a rollout: whether it is ready, finished, or never will be."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from .kube import Cluster, Thing
+
+HOPELESS = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+}
+"""Reasons to wait of which none ends without somebody's doing."""
+CRASHING_SECONDS = 15.0
+"""How long a container may crash: a database that is just coming back is no fault of the release."""
+PENDING_SECONDS = 10.0
+"""How long no node may have room; a node that is just coming back may."""
+WORDS = 300
+
+
+def ready(pod: Thing) -> bool:
+    """Whether it is ready and meant to stay."""
+    return "deletionTimestamp" not in pod["metadata"] and _condition(pod, "Ready").get("status") == "True"
+
+
+def ended(pod: Thing) -> str:
+    """Succeeded or Failed, or "" while it runs."""
+    phase = str((pod.get("status") or {}).get("phase", ""))
+    return phase if phase in ("Succeeded", "Failed") else ""
+
+
+def trouble(cluster: Cluster, pod: Thing) -> str:
+    """Why a pod will not become ready, or "" as long as it may."""
+    name, status = pod["metadata"]["name"], pod.get("status") or {}
+    scheduled = _condition(pod, "PodScheduled")
+    if (
+        scheduled.get("reason") == "Unschedulable"
+        and _age(cluster, pod["metadata"]["creationTimestamp"]) > PENDING_SECONDS
+    ):
+        return f"no node has room for {name}: {scheduled['message']}"
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") in HOPELESS:
+            return f"{name} cannot start: {waiting['reason']}: {waiting.get('message', '')[:WORDS]}"
+        last = (container.get("lastState") or {}).get("terminated") or {}
+        crashing = container.get("restartCount", 0) > 0 and not container.get("ready")
+        if crashing and last and _age(cluster, pod["metadata"]["creationTimestamp"]) > CRASHING_SECONDS:
+            times = container["restartCount"]
+            return (
+                f"{name} dies: status {last.get('exitCode')}, restarted {times} times; {words(cluster, pod)}"
+            )
+    if ended(pod) == "Failed":
+        return f"{name} failed: {status.get('message') or status.get('reason') or words(cluster, pod)}"
+    return ""
+
+
+def words(cluster: Cluster, pod: Thing) -> str:
+    """What its first container said last, before its last crash if there was one."""
+    name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
+    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
+    previous = bool(statuses[0].get("restartCount")) and "running" not in (statuses[0].get("state") or {})
+    lines = cluster.log(name, container, tail=40, previous=previous).strip().splitlines()
+    return f"it said: {last_words(lines)[:WORDS]}" if lines else "it said nothing"
+
+
+def last_words(lines: list[str]) -> str:
+    """The last line that says why: of a traceback the error, without what explains it."""
+    traces = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent")]
+    after = lines[traces[-1] + 1 :] if traces else []
+    return next((line for line in after if line and not line.startswith((" ", "\t"))), lines[-1]).strip()
+
+
+def missing(pod: Thing) -> str:
+    """What a pod that is not ready waits for, in words."""
+    for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready"):
+        condition = _condition(pod, kind)
+        if condition and condition["status"] != "True":
+            return str(condition.get("message") or condition.get("reason") or kind)
+    return "its status"
+
+
+def _condition(pod: Thing, kind: str) -> dict[str, Any]:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return next((each for each in conditions if each["type"] == kind), {})
+
+
+def _age(cluster: Cluster, stamp: str) -> float:
+    return cluster.now() - datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()

@@ -1,0 +1,445 @@
+"""A release on a cluster: proved by a candidate pod, switched by surge, readiness and drain, undone as a whole.
+
+Each rollout's pods are labelled with its number. Kubernetes starts and drains them; what it does not do is here: one
+verdict for all Deployments, settings that go back with the code, and a number that keeps a dead deployer from acting.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from . import database, kube_pods, kube_release, record
+from .errors import RolloutError, counted
+from .kube import Cluster, Thing
+from .kube_journal import KIND, Journal
+from .kube_lease import ClusterLease
+from .kube_release import NUMBER, Told
+from .service import WEB, Service
+
+EVERY_SECONDS = 0.3
+SLOWEST_SECONDS = 5.0
+SCRIPTS = "rollout-scripts"
+ONCE_SECONDS = 300
+ORDER = ["ConfigMap", "PodDisruptionBudget", "Service", "Deployment", "HorizontalPodAutoscaler"]
+ASK = """
+import http.client, json, sys, time
+host, port, *paths = sys.argv[1:]
+answers = []
+for path in paths:
+    begin = time.monotonic()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=5)
+        connection.request("GET", path, headers={"Host": host, "Connection": "close", "User-Agent": "rollout"})
+        response = connection.getresponse()
+        answers.append([path, response.status, response.read().decode(errors="replace")[:2000]])
+    except (OSError, http.client.HTTPException) as error:
+        answers.append([path, 0, str(error)])
+    answers[-1].append(time.monotonic() - begin)
+print(json.dumps(answers))
+"""
+
+
+class ClusterSlots:
+    """One act of a rollout at a time; what it needs to know stands in the journal."""
+
+    def __init__(self, cluster: Cluster, lease: ClusterLease, service: Service, ready_seconds: float) -> None:
+        self._cluster, self._lease, self._service = cluster, lease, service
+        self._journal = Journal(cluster)
+        self._ready_seconds = ready_seconds
+
+    # --- preflight
+
+    def architectures(self) -> set[str]:
+        """Those of the nodes that may be given pods."""
+        nodes = [each for each in self._cluster.list("Node") if not each["spec"].get("unschedulable")]
+        return {each["status"]["nodeInfo"]["architecture"] for each in nodes}
+
+    def prepare(self, objects: list[Thing], told: Told, secrets: dict[str, str]) -> dict[str, Any]:
+        """Have everything that the release needs accepted by the API server, and its own check passed."""
+        made = kube_release.secret(secrets)
+        told["secret"] = made["metadata"]["name"]
+        current = self._journal.current or {}
+        todo = kube_release.filled(objects, told)
+        with self._lease.act():
+            self._cluster.apply(made)
+            self._ship()
+            self._journal.note(told=dict(told))
+        there = self._live(todo)
+        for each in todo:
+            if each["kind"] != "Job":
+                self._cluster.apply(each, dry_run=True)
+        self._once(
+            todo, "check", ["/bin/sh", "-c", self._service.check], f"the check of {told['version']} failed"
+        )
+        digest = kube_release.settings_digest(todo, told["secret"])
+        with self._lease.act():
+            self._journal.keep(told["number"], told["version"], [{"told": dict(told)}, *objects])
+            self._journal.note(settings=digest)
+        same = "the same settings" if digest == current.get("settings") else "other settings"
+        new = len([each for each in todo if _key(each) not in there and each["kind"] != "Job"])
+        return {
+            "change": f"{current.get('version', 'nothing')} -> {told['version']} with {same}",
+            "msg": f"{counted(len(todo), 'object')} accepted, {new} of them new, its check passed",
+        }
+
+    def judge(self) -> dict[str, Any]:
+        """Whether both releases can live with each other's schema, asked inside of them."""
+        rollout, current = self._rollout(), self._journal.current or {}
+        known: dict[str, dict[str, Any]] = {}
+        numbers = {version: number for number, version in sorted(self._journal.kept().items())}
+        numbers |= {current["version"]: current["number"]} if current else {}
+        numbers |= {rollout["version"]: rollout["number"]}
+
+        def inside(version: str, *words: str) -> dict[str, Any]:
+            objects = self._objects(numbers[version])
+            command = ["python", "/rollout/migration_judge.py", *words]
+            said = self._once(objects, "judge", command, f"the migrations of {version} cannot be judged")
+            lines = [line for line in said.splitlines() if line.startswith("{")]
+            if not lines:
+                raise RolloutError(
+                    f"the migrations of {version} cannot be judged: {said[-300:]}", "mend that"
+                )
+            return json.loads(lines[-1])  # type: ignore[no-any-return]
+
+        def needs(version: str) -> dict[str, Any]:
+            if version not in known:
+                known[version] = inside(version, "needs")
+            return known[version]
+
+        def ask(version: str, other: str, *options: str) -> dict[str, Any]:
+            if not other:
+                return inside(version, "judge", *options)
+            with self._lease.act():
+                self._ship(**{"needs.json": json.dumps(needs(other))})
+            return inside(version, "judge", "--needs", "/rollout/needs.json", *options)
+
+        others = [
+            version for version in numbers if version not in (rollout["version"], current.get("version"))
+        ]
+        verdict = database.verdict(rollout["version"], current.get("version", ""), others[::-1], needs, ask)
+        with self._lease.act():
+            self._journal.note(migrations=verdict["pending"], vendor=verdict["vendor"])
+        return verdict
+
+    # --- migrate and prove
+
+    def migrate(self, demo: bool, seconds: float) -> str:
+        """Apply the migrations once, under the database's own lock."""
+        rollout = self._rollout()
+        objects, did = self._objects(rollout["number"]), []
+        failed = f"the migration of {rollout['version']} failed and was undone by its transaction"
+        if rollout["migrations"]:
+            command = ["/bin/sh", "-c", self._service.migrate]
+            env = {}
+            if rollout["vendor"] == database.POSTGRESQL:
+                command = ["python", "/rollout/migration_lock.py", str(seconds / 2), *command]
+                env = {"PGOPTIONS": database.limits(seconds)}
+            begin = time.monotonic()
+            self._once(objects, "migrate", command, failed, seconds=int(seconds), env=env)
+            did.append(f"{len(rollout['migrations'])} applied in {time.monotonic() - begin:.1f} s")
+        if demo and not self._journal.current and self._service.demo:
+            self._once(
+                objects, "demo", ["/bin/sh", "-c", self._service.demo], "the demo data could not be loaded"
+            )
+            did.append("demo data loaded")
+        return "; ".join(did) or "nothing to migrate"
+
+    def prove(self) -> str:
+        """Boot a web of the new release that gets no traffic, and ask it everything."""
+        rollout = self._rollout()
+        web = kube_release.deployments(self._objects(rollout["number"]))[0]
+        pod = kube_release.candidate(web, f"candidate-{rollout['number']}")
+        name = pod["metadata"]["name"]
+        with self._lease.act():
+            self._cluster.create(pod)
+        try:
+            self._await(lambda: self._not_ready([name]), f"a candidate of {rollout['version']}")
+            return self._ask_everything(name, rollout["version"])
+        finally:
+            self._cluster.delete("Pod", name)
+
+    # --- switch, verify, undo
+
+    def switch(self) -> str:
+        """Apply the new release; Kubernetes surges, awaits readiness and drains."""
+        rollout = self._rollout()
+        objects = self._objects(rollout["number"])
+        self._apply(objects)
+        seconds = self._serve(objects, rollout["number"], rollout["version"])
+        pods = self._cluster.list("Pod", f"{NUMBER}={rollout['number']}")
+        return f"{counted(len(pods), 'pod')} of it serve after {seconds:.1f} s, the others are drained"
+
+    def verify(self, seconds: float) -> str:
+        """Watch the running version: every answer right and quick, no container restarted."""
+        rollout = self._rollout()
+        number, health = rollout["number"], self._service.health
+        before = self._restarts(number)
+        webs = self._webs(number)
+        for name in webs:
+            self._ask_everything(name, rollout["version"])
+        slowest, asked, end = 0.0, 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            for name in webs:
+                for path, status, body, took in self._ask(name, [health.ready] * 5):
+                    slowest, asked = max(slowest, took), asked + 1
+                    if status != 200 or took > SLOWEST_SECONDS:
+                        raise RolloutError(
+                            f"{path} of {name} answered {status} {body[:160]} after {took:.1f} s",
+                            "`make logs`",
+                        )
+        after = self._restarts(number)
+        for name, count in before.items():
+            if after.get(name) != count:
+                raise RolloutError(f"{name} did not stay up while it was watched", "`make logs` tells more")
+        return f"{counted(asked, 'answer')} in {seconds:.0f} s, slowest {slowest * 1000:.0f} ms"
+
+    def undo(self) -> str:
+        """Let the release serve that served before, code and settings, whatever has been done meanwhile."""
+        rollout, current = self._journal.rollout or {}, self._journal.current
+        for pod in self._cluster.list("Pod", f"{KIND} in (once, {kube_release.CANDIDATE})"):
+            self._cluster.delete("Pod", pod["metadata"]["name"])
+        doomed = self._objects(rollout["number"]) if rollout.get("number") in self._journal.kept() else []
+        if not current:
+            self._remove(doomed, set())
+            return "stopped: nothing served before"
+        objects = self._objects(current["number"])
+        self._apply(objects)
+        self._serve(objects, current["number"], current["version"])
+        self._remove(doomed, {_key(each) for each in objects})
+        return f"{current['version']} serves"
+
+    def end(self) -> str:
+        """Stop every process; its data, and what the set-up made, stay."""
+        current = self._journal.current
+        if not current:
+            return "nothing runs"
+        self._remove(self._objects(current["number"]), set())
+        return "stopped"
+
+    def settle(self, keep: int) -> str:
+        """Make the new release the one that serves, and forget old ones."""
+        rollout, before = self._rollout(), self._journal.current or {}
+        again = before.get("version") == rollout["version"]
+        with self._lease.act():
+            self._journal.settle(
+                {
+                    "version": rollout["version"],
+                    "number": rollout["number"],
+                    "image": rollout["told"]["image"],
+                    "secret": rollout["told"]["secret"],
+                    "settings": rollout["settings"],
+                    "previous": before.get("previous") if again else before.get("version"),
+                    "since": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
+                }
+            )
+            self._journal.remember(record.line_of(rollout, "done"))
+        if before:
+            gone = {_key(each) for each in self._objects(before["number"])}
+            kept = {_key(each) for each in self._objects(rollout["number"])}
+            for kind, name, api in gone - kept:
+                if kind != "Job":
+                    with self._lease.act():
+                        self._cluster.delete(kind, name, api)
+        pruned = self._forget(keep)
+        return f"{counted(pruned, 'old release')} pruned" if pruned else "written down"
+
+    # --- below
+
+    def _rollout(self) -> dict[str, Any]:
+        rollout = self._journal.rollout
+        if not rollout:
+            raise RolloutError("no rollout is under way here", "run `make deploy`")
+        return rollout
+
+    def _objects(self, number: int) -> list[Thing]:
+        kept = self._journal.objects(number)
+        if kept is None:
+            raise RolloutError(
+                f"what rollout {number} applied is not kept any more", "`make deploy` a release"
+            )
+        return kube_release.filled(kept[1:], kept[0]["told"])
+
+    def _ship(self, **more: str) -> None:
+        """Put the scripts that run inside of a release where its pods can read them."""
+        loader = globals()["__spec__"].loader
+        folder = Path(__file__).parents[1]
+        scripts = {
+            name: loader.get_data(str(folder / name)).decode() for name in (database.JUDGE, database.LOCK)
+        }
+        about = {"name": SCRIPTS, "labels": {KIND: "record"}}
+        self._cluster.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": scripts | more}
+        )
+
+    def _once(
+        self,
+        objects: list[Thing],
+        name: str,
+        command: list[str],
+        failed: str,
+        *,
+        seconds: int = ONCE_SECONDS,
+        env: dict[str, str] | None = None,
+    ) -> str:
+        """Run a command in a pod of its own. Returns what it said. :raises RolloutError: beginning with `failed`."""
+        name = f"{name}-{self._lease.number}"
+        pod = kube_release.once(kube_release.job(objects), name, command, seconds, env or {}, SCRIPTS)
+        with self._lease.act():
+            self._cluster.delete("Pod", name, grace=0)
+        self._await(lambda: f"{name} is still there" if self._cluster.get("Pod", name) else "", name)
+        with self._lease.act():
+            self._cluster.create(pod)
+        try:
+            end = time.monotonic() + seconds + self._ready_seconds
+            while not kube_pods.ended(pod):
+                if why := kube_pods.trouble(self._cluster, pod):
+                    raise RolloutError(f"{failed}: {why}", "mend that and deploy again")
+                if time.monotonic() > end:
+                    raise RolloutError(f"{failed}: {name} did not end", "`make logs` tells more")
+                time.sleep(EVERY_SECONDS)
+                pod = self._cluster.get("Pod", name) or pod
+            if kube_pods.ended(pod) == "Failed":
+                why = kube_pods.words(self._cluster, pod).removeprefix("it said: ")
+                raise RolloutError(f"{failed}: {why}", "mend that and deploy again")
+            return self._cluster.log(name)
+        finally:
+            self._cluster.delete("Pod", name)
+
+    def _apply(self, objects: list[Thing]) -> None:
+        """Apply a release, each object only as it was seen while the number was proved."""
+        for each in sorted((each for each in objects if each["kind"] != "Job"), key=_order):
+            seen = self._cluster.get_of(each)
+            if seen and each["kind"] == "Deployment":
+                about = each["metadata"] | {"resourceVersion": seen["metadata"]["resourceVersion"]}
+                each = each | {"metadata": about}
+            with self._lease.act():
+                self._cluster.apply(each)
+
+    def _remove(self, objects: Iterable[Thing], kept: set[tuple[str, str, str]]) -> None:
+        for each in sorted(objects, key=_order, reverse=True):
+            if _key(each) not in kept and each["kind"] != "Job":
+                with self._lease.act():
+                    self._cluster.delete(each["kind"], each["metadata"]["name"], each["apiVersion"])
+
+    def _serve(self, objects: list[Thing], number: int, version: str) -> float:
+        """Wait until all Deployments run this rollout's pods and no others. Returns the seconds."""
+        begin = time.monotonic()
+        names = [each["metadata"]["name"] for each in kube_release.deployments(objects)]
+        self._await(
+            lambda: next(filter(None, (self._unfinished(name, number) for name in names)), ""), version
+        )
+        return time.monotonic() - begin
+
+    def _unfinished(self, name: str, number: int) -> str:
+        """What a Deployment still lacks. :raises RolloutError: it will never have it."""
+        deployment = self._cluster.get("Deployment", name) or {}
+        status, wanted = deployment.get("status") or {}, (deployment.get("spec") or {}).get("replicas", 1)
+        for condition in status.get("conditions") or []:
+            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+                raise RolloutError(
+                    f"{name} gets no pod: {condition['message']}", "make room and deploy again"
+                )
+        labels = deployment.get("spec", {}).get("selector", {}).get("matchLabels", {})
+        pods = self._cluster.list("Pod", ",".join(f"{key}={value}" for key, value in labels.items()))
+        mine = [pod for pod in pods if pod["metadata"]["labels"].get(NUMBER) == str(number)]
+        for pod in mine:
+            if why := kube_pods.trouble(self._cluster, pod):
+                raise RolloutError(why, "`make logs` tells more")
+        if status.get("observedGeneration", 0) < deployment.get("metadata", {}).get("generation", 1):
+            return f"{name} is not looked at yet"
+        waiting = [pod for pod in mine if not kube_pods.ready(pod)]
+        if waiting:
+            pod = waiting[-1]
+            said = kube_pods.words(self._cluster, pod) if not kube_pods.ready(pod) else ""
+            return f"{pod['metadata']['name']} is not ready: {kube_pods.missing(pod)}; {said}"
+        if status.get("availableReplicas", 0) < wanted or len(mine) < wanted:
+            return f"{name} has {status.get('availableReplicas', 0)} of {wanted} pods"
+        if len(pods) > len(mine):
+            return f"{name} still drains {counted(len(pods) - len(mine), 'pod')}"
+        return ""
+
+    def _not_ready(self, names: list[str]) -> str:
+        for name in names:
+            pod = self._cluster.get("Pod", name)
+            if not pod:
+                raise RolloutError(f"{name} was deleted", "deploy again")
+            if why := kube_pods.trouble(self._cluster, pod):
+                raise RolloutError(why, "`make logs` tells more")
+            if not kube_pods.ready(pod):
+                return f"{name} is not ready: {kube_pods.missing(pod)}; {kube_pods.words(self._cluster, pod)}"
+        return ""
+
+    def _await(self, lacks: Callable[[], str], what: str) -> None:
+        """Wait until nothing is lacking. What drains may take as long as its grace period lets it."""
+        end = time.monotonic() + self._ready_seconds
+        while words := lacks():
+            if time.monotonic() > end and "drains" not in words:
+                raise RolloutError(
+                    f"{what} was not ready in {self._ready_seconds:.0f} s: {words}", "`make logs` tells more"
+                )
+            time.sleep(EVERY_SECONDS)
+
+    def _webs(self, number: int) -> list[str]:
+        pods = self._cluster.list("Pod", f"{NUMBER}={number},{kube_release.COMPONENT}={WEB}")
+        return [pod["metadata"]["name"] for pod in pods if kube_pods.ready(pod)]
+
+    def _restarts(self, number: int) -> dict[str, int]:
+        pods = self._cluster.list("Pod", f"{NUMBER}={number}")
+        return {
+            pod["metadata"]["name"]: sum(
+                each["restartCount"] for each in pod["status"].get("containerStatuses", [])
+            )
+            for pod in pods
+        }
+
+    def _ask(self, pod: str, paths: list[str]) -> list[tuple[str, int, str, float]]:
+        health, port = self._service.health, str(self._service.port)
+        status, words = self._cluster.run(pod, WEB, ["python", "-c", ASK, health.host, port, *paths], 60)
+        if status:
+            raise RolloutError(f"{pod} cannot be asked: {words[-300:]}", "`make logs` tells more")
+        return [tuple(each) for each in json.loads(words)]
+
+    def _ask_everything(self, pod: str, version: str) -> str:
+        health = self._service.health
+        paths = [*health.smoke, *([health.version] if health.version else [])]
+        for path, status, body, _ in self._ask(pod, paths):
+            if status != 200:
+                raise RolloutError(
+                    f"{path} of {version} answered {status} {body[:160]}", "`make logs` tells more"
+                )
+            if path == health.version and json.loads(body)["version"] != version:
+                raise RolloutError(
+                    f"{path} says {json.loads(body)['version']}, not {version}", "build the image again"
+                )
+        return f"{counted(len(health.smoke), 'path')} answered 200"
+
+    def _live(self, objects: Iterable[Thing]) -> set[tuple[str, str, str]]:
+        return {_key(each) for each in objects if each["kind"] != "Job" and self._cluster.get_of(each)}
+
+    def _forget(self, keep: int) -> int:
+        """Forget the objects and Secrets of old rollouts; those of the running and the previous release stay."""
+        current, kept = self._journal.current or {}, self._journal.kept()
+        served = [line["number"] for line in self._journal.history[::-1] if line["outcome"] == "done"]
+        needed = {current["number"]} | set([number for number in served if number in kept][: keep + 1])
+        doomed = set(kept) - needed
+        used = {(self._journal.objects(number) or [{}])[0]["told"]["secret"] for number in needed}
+        with self._lease.act():
+            self._journal.forget(doomed)
+            for secret in self._cluster.list("Secret", f"{KIND}=secret"):
+                if secret["metadata"]["name"] not in used:
+                    self._cluster.delete("Secret", secret["metadata"]["name"])
+        return len(doomed)
+
+
+def _key(thing: Thing) -> tuple[str, str, str]:
+    return thing["kind"], thing["metadata"]["name"], thing["apiVersion"]
+
+
+def _order(thing: Thing) -> tuple[int, bool]:
+    kind = thing["kind"]
+    return (ORDER.index(kind) if kind in ORDER else 0), kube_release.component(thing) != WEB
