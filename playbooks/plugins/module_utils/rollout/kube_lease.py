@@ -2,7 +2,8 @@
 
 An act proves the number by renewing the lease with the version that was read (compare and swap), so that it holds for
 `leaseDurationSeconds` more. Whoever takes over writes his number on every Deployment before anything else, and acts on
-these name the version that they saw: one that slept between proof and act changes nothing. The clock is the API server's.
+these name the version that they saw: one that slept between proof and act changes nothing. The clock is that of the
+API server.
 """
 
 from __future__ import annotations

@@ -23,6 +23,11 @@ from .service import WEB, Service
 
 EVERY_SECONDS = 0.3
 SLOWEST_SECONDS = 5.0
+NAMED: dict[str, Any] = {
+    "context": {"type": "str", "default": ""},
+    "namespace": {"type": "str", "required": True},
+}
+"""Arguments of every module that looks at a cluster."""
 SCRIPTS = "rollout-scripts"
 ONCE_SECONDS = 300
 ORDER = ["ConfigMap", "PodDisruptionBudget", "Service", "Deployment", "HorizontalPodAutoscaler"]
@@ -42,6 +47,14 @@ for path in paths:
     answers[-1].append(time.monotonic() - begin)
 print(json.dumps(answers))
 """
+
+
+def mark(cluster: Cluster, number: int) -> None:
+    """Change every Deployment of the service by a number, so that an act which was prepared before is refused."""
+    for deployment in cluster.list("Deployment", f"{KIND}=release"):
+        about = deployment["metadata"].setdefault("annotations", {})
+        about["rollout/lease"] = str(number)
+        cluster.replace(deployment | {"apiVersion": API_OF["Deployment"], "kind": "Deployment"})
 
 
 class ClusterSlots:
@@ -159,7 +172,7 @@ class ClusterSlots:
             self._cluster.create(pod)
         try:
             self._await(lambda: self._not_ready([name]), f"a candidate of {rollout['version']}")
-            return self._ask_everything(name, rollout["version"])
+            return self.ask_everything(name, rollout["version"])
         finally:
             self._cluster.delete("Pod", name)
 
@@ -179,9 +192,9 @@ class ClusterSlots:
         rollout = self._rollout()
         number, health = rollout["number"], self._service.health
         before = self._restarts(number)
-        webs = self._webs(number)
+        webs = self.webs(number)
         for name in webs:
-            self._ask_everything(name, rollout["version"])
+            self.ask_everything(name, rollout["version"])
         slowest, asked, end = 0.0, 0, time.monotonic() + seconds
         while time.monotonic() < end:
             for name in webs:
@@ -384,7 +397,8 @@ class ClusterSlots:
                 )
             time.sleep(EVERY_SECONDS)
 
-    def _webs(self, number: int) -> list[str]:
+    def webs(self, number: int) -> list[str]:
+        """The ready webs of a rollout."""
         pods = self._cluster.list("Pod", f"{NUMBER}={number},{kube_release.COMPONENT}={WEB}")
         return [pod["metadata"]["name"] for pod in pods if kube_pods.ready(pod)]
 
@@ -404,7 +418,8 @@ class ClusterSlots:
             raise RolloutError(f"{pod} cannot be asked: {words[-300:]}", "`make logs` tells more")
         return [tuple(each) for each in json.loads(words)]
 
-    def _ask_everything(self, pod: str, version: str) -> str:
+    def ask_everything(self, pod: str, version: str) -> str:
+        """Ask a web, inside of its pod, for every path of the service file."""
         health = self._service.health
         paths = [*health.smoke, *([health.version] if health.version else [])]
         for path, status, body, _ in self._ask(pod, paths):

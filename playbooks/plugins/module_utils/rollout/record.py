@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import bundle
+from .errors import counted
 from .files import write_atomically, write_json
 from .place import Place
 
@@ -55,6 +56,18 @@ def line_of(rollout: dict[str, Any], outcome: str, reason: str = "") -> dict[str
         "step": rollout.get("step"),
         "seconds": {step: round(end - start, 2) for (step, start), end in zip(starts, ends, strict=True)},
     }
+
+
+def in_a_line(rollout: dict[str, Any]) -> str:
+    """One rollout in one line."""
+    seconds = " ".join(f"{step} {took:.1f}" for step, took in rollout["seconds"].items())
+    migrations = f", {counted(len(rollout['migrations']), 'migration')}" if rollout["migrations"] else ""
+    why = f": {rollout['reason']}" if rollout["reason"] else ""
+    what = f"{rollout['from'] or 'nothing'} -> {rollout['to'] or 'nothing'}"
+    return (
+        f"{rollout['number']:>4}  {rollout['at']}  {rollout['kind']:<8}  {rollout['outcome']:<6}  "
+        f"{what}  by {rollout['who']}{migrations} ({seconds} s){why}"
+    )
 
 
 def remember(place: Place, rollout: dict[str, Any], outcome: str, reason: str = "") -> dict[str, Any]:

@@ -1,0 +1,99 @@
+"""What runs in a namespace, whether it is well, and what it said. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from . import kube_pods
+from .errors import RolloutError, counted
+from .kube import Cluster
+from .kube_journal import Journal
+from .kube_lease import ClusterLease
+from .kube_release import COMPONENT, NUMBER, VERSION
+from .kube_slots import ClusterSlots
+from .logs import MOST_LINES, ago, shown
+from .service import Service
+
+STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z (.*)")
+
+
+def report(cluster: Cluster, service: Service) -> list[str]:
+    """What a person wants to know of an environment, a line each."""
+    journal, lease = Journal(cluster), ClusterLease(cluster)
+    current, rollout = journal.current, journal.rollout
+    lines = (
+        _running(cluster, service, current)
+        if current
+        else ["nothing serves here yet; `make deploy` changes that"]
+    )
+    if holder := lease.holder():
+        lines.append(f"a rollout is under way: {holder}, in step {(rollout or {}).get('step')}")
+    elif rollout:
+        lines.append(f"rollout {rollout['number']} died in step {rollout['step']}; the next deploy undoes it")
+    return lines
+
+
+def _running(cluster: Cluster, service: Service, current: dict[str, str]) -> list[str]:
+    lines, well = [], True
+    for process in service.processes:
+        pods = cluster.list("Pod", f"{COMPONENT}={process}")
+        mine = [pod for pod in pods if pod["metadata"]["labels"].get(NUMBER) == str(current["number"])]
+        ready = [pod for pod in mine if kube_pods.ready(pod)]
+        well = well and bool(ready)
+        lines.append(
+            f"  {process:<10} {len(ready)} of {counted(len(mine), 'pod')} ready"
+            + ("" if mine else ": none runs")
+        )
+        for pod in mine:
+            if why := kube_pods.trouble(cluster, pod):
+                lines.append(f"    {why}")
+        for pod in pods:
+            if pod not in mine:
+                other = (pod["metadata"].get("annotations") or {}).get(VERSION, "another release")
+                lines.append(f"    {pod['metadata']['name']} is of another rollout ({other})")
+    state = "ready" if well else "NOT READY"
+    return [
+        f"{current['version']} serves since {current['since']}: {state}",
+        *lines,
+        f"  before it: {current.get('previous') or 'nothing'}",
+    ]
+
+
+def smoke(cluster: Cluster, service: Service, version: str) -> list[str]:
+    """Ask every ready web of the running release every path of the service file."""
+    current = Journal(cluster).current
+    if not current:
+        raise RolloutError("nothing serves here", "run `make deploy`")
+    expected = version or current["version"]
+    slots = ClusterSlots(cluster, ClusterLease(cluster), service, 0)
+    webs = slots.webs(current["number"])
+    if not webs:
+        raise RolloutError(f"no web of {current['version']} is ready", "`make status` tells more")
+    answers = [f"{name}: {slots.ask_everything(name, expected)}" for name in webs]
+    return [*answers, f"{expected} is well"]
+
+
+def said(cluster: Cluster, processes: list[str], since: str) -> list[tuple[float, str, str]]:
+    """The newest lines of all pods of these processes, oldest first: when, who, what. At most MOST_LINES."""
+    lines = []
+    for pod in cluster.list("Pod", f"{COMPONENT} in ({', '.join(processes)})"):
+        name = pod["metadata"]["name"]
+        for container in pod["spec"]["containers"]:
+            text = cluster.log(
+                name,
+                container["name"],
+                tail=MOST_LINES + 1,
+                since_seconds=max(1, ago(since)),
+                timestamps=True,
+            )
+            for line in text.splitlines():
+                if (found := STAMPED.fullmatch(line)) and found[3].strip():
+                    at = datetime.fromisoformat(f"{found[1]}+00:00").timestamp() + float(found[2] or 0)
+                    lines.append((at, name, shown(found[3])))
+    lines.sort(key=lambda line: line[0])
+    if len(lines) > MOST_LINES:
+        lines = lines[-MOST_LINES:]
+        words = f"(older lines are left out: at most {MOST_LINES} are told; a shorter SINCE tells fewer)"
+        lines[0] = (lines[0][0], "logs", words)
+    return lines
