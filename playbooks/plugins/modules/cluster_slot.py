@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: cluster_slot
 short_description: Prepare, judge, migrate, prove, switch, watch or undo a release on a cluster
 description:
-  - Each rollout's pods are labelled with its number. Kubernetes starts and drains them; one verdict for all of them, and
-    settings that go back with the code, are this module's.
+  - Each rollout's pods are labelled with its number. Kubernetes starts and drains them; one verdict for all of them,
+    and settings that go back with the code, are this module's.
 options:
   context: {description: A context of the kubeconfig; empty for the current one, type: str, default: ""}
   namespace: {description: The environment's namespace, type: str, required: true}
@@ -17,11 +17,11 @@ options:
   step: {description: The step that this belongs to, type: str, default: ""}
   state:
     description:
-      - V(prepared) when the API server accepts every object and the release's check passed; V(judged) when both releases
-        can live with the schema; V(migrated); V(proved) when a candidate pod answered everything; V(serving) when it
-        serves and the old pods are drained; V(verified) when it held for O(watch_seconds); V(settled) when that is
-        written down; V(undone) when the release serves that served before; V(failed) when O(reason) is written down;
-        V(ended) when nothing runs.
+      - V(prepared) when the API server accepts every object and the release's check passed; V(judged) when both
+        releases can live with the schema; V(migrated); V(proved) when a candidate pod answered everything; V(serving)
+        when it serves and the old pods are drained; V(verified) when it held for O(watch_seconds); V(settled) when
+        that is written down; V(undone) when the release serves that served before; V(failed) when O(reason) is
+        written down; V(ended) when nothing runs.
     choices: [prepared, judged, migrated, proved, serving, verified, settled, undone, failed, ended]
     required: true
   service: {description: The service file, type: path, required: true}

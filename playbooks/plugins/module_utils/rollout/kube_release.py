@@ -1,6 +1,6 @@
-"""A release as objects of a cluster: a rendered overlay, with what one rollout puts in where the manifests leave it open.
+"""A release as objects of a cluster: a rendered overlay, with what a rollout puts in where manifests leave it open.
 
-The manifests say `image: release`, `image: release-before` (whose static files are served on) and name a Secret `secrets`.
+They say `image: release`, `image: release-before` (whose static files are served on), and name a Secret `secrets`.
 Objects labelled `rollout/kind: release` are a rollout's, `site` the set-up's.
 """
 
@@ -208,7 +208,7 @@ def image(registry: str, name: str, version: str, architectures: set[str]) -> st
     built = {each["architecture"] for each in images.values()}
     if not architectures <= built:
         raise RolloutError(
-            f"{name}:{version} is built for {', '.join(sorted(built))}, the nodes are {', '.join(sorted(architectures))}",
+            f"{name}:{version} is built for {', '.join(sorted(built))}, nodes are {', '.join(sorted(architectures))}",
             "build it on, or for, such a machine",
         )
     return f"{registry}/{name}@{found['manifest']['digest']}"

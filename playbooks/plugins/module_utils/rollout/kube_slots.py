@@ -15,7 +15,7 @@ from typing import Any
 
 from . import database, kube_pods, kube_release, record
 from .errors import RolloutError, counted
-from .kube import Cluster, Thing
+from .kube import API_OF, Cluster, Thing
 from .kube_journal import KIND, Journal
 from .kube_lease import ClusterLease
 from .kube_release import NUMBER, Told

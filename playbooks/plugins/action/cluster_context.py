@@ -1,0 +1,51 @@
+"""Judges which cluster is about to be changed: the inventory's, and production's only when a person says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kubernetes
+from ansible.plugins.action import ActionBase
+
+ASKED = {"production"}
+"""Environments whose name has to be typed, or given as CONFIRM."""
+
+
+class ActionModule(ActionBase):
+    """`context` is the inventory's, `environment` its name, `confirmed` what the person said beforehand."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        told = self._task.args
+        try:
+            contexts, current = kubernetes.config.list_kube_config_contexts()
+        except (kubernetes.config.ConfigException, OSError):
+            return result | _no("no kubeconfig can be read; name the file of your cluster in KUBECONFIG")
+        names = [each["name"] for each in contexts]
+        if told["context"] and told["context"] not in names:
+            known = ", ".join(names)
+            return result | _no(
+                f"the kubeconfig has no context {told['context']}, which the inventory names; it has {known}"
+            )
+        where, environment = told["context"] or current["name"], told["environment"]
+        if environment in ASKED and told["confirmed"] != environment:
+            if (
+                self._ask(f"This changes {environment} on the cluster {where}. Type its name to go on: ")
+                != environment
+            ):
+                return result | _no(
+                    f"{environment} was not confirmed; type its name, or set CONFIRM={environment}"
+                )
+        return result | {"msg": f"context {where}"}
+
+    def _ask(self, words: str) -> str:
+        try:
+            return str(self._display.do_var_prompt("confirmed", private=False, prompt=words)).strip()
+        except (EOFError, OSError):  # nobody can be asked
+            return ""
+
+
+def _no(why: str) -> dict[str, Any]:
+    return {"failed": True, "msg": why}
