@@ -4,11 +4,11 @@ VENV ?= .venv
 PYTHON ?= python3
 ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
 RELEASES ?= $(CURDIR)/.run/releases
-export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY TIME SINCE PROCESS
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY TIME SINCE PROCESS REGISTRY CONFIRM
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify remote lint build releases scan migrations pipeline site secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
+.PHONY: help up down test verify remote lint build image releases scan migrations pipeline site cluster secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
@@ -30,6 +30,9 @@ lint:  ## every linter
 build:  ## the bundle of this commit
 	@scripts/venv ops
 	@"$(python)" scripts/release.py build
+image:  ## the image of this commit, pushed if REGISTRY is set
+	@scripts/venv ops
+	@"$(python)" scripts/release.py image
 scan:  ## secrets, unpinned requirements, corrupt bundles
 	@scripts/venv dev
 	@scripts/scan
@@ -44,6 +47,8 @@ remote:  ## a bare repository that runs the pipeline on push
 ## For servers (ENV=staging)
 site:  ## make bare Debian servers fit to carry the service
 	@scripts/play site
+cluster:  ## make a namespace of a cluster fit to carry the service
+	@scripts/play cluster
 secrets:  ## the environment's secrets, made or rotated
 	@scripts/secrets
 

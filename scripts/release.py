@@ -14,7 +14,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "playbooks/plugins/module_utils"))
 
-from rollout import bundle, service  # noqa: E402
+from rollout import bundle, image, service  # noqa: E402
 from rollout.errors import RolloutError, line_of  # noqa: E402
 from rollout.place import Place  # noqa: E402
 
@@ -78,6 +78,13 @@ def build(store: Path) -> str:
     return f"{path} ({path.stat().st_size / 1e6:.0f} MB)"
 
 
+def build_image(registry: str) -> str:
+    """Build the image of the checkout's release, and push it where there is a registry."""
+    made_from = source()
+    origin = git("config", "--default", "", "--get", "remote.origin.url").strip()
+    return image.build(CHECKOUT, made_from.version, made_from.commit, made_from.files, registry, origin)
+
+
 def listing(store: Path, place: Place) -> list[str]:
     """A line for each release that can be rolled out or back to."""
     facts, current = service.load(CHECKOUT / service.FILE), place.current or {}
@@ -99,9 +106,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "act",
-        choices=["version", "build", "list", "verify"],
+        choices=["version", "build", "image", "list", "verify"],
         help=(
-            "version: of this checkout; build: its bundle; list: the kept ones; verify: the kept bundles' checksums"
+            "version: of this checkout; build: its bundle; image: its image, pushed to REGISTRY if that is set; "
+            "list: the kept ones; verify: the kept bundles' checksums"
         ),
     )
     parser.add_argument(
@@ -122,6 +130,8 @@ def main() -> int:
             print(source().version)
         elif options.act == "build":
             print(build(options.store))
+        elif options.act == "image":
+            print(build_image(os.environ.get("REGISTRY", "")))
         elif options.act == "verify":
             print(verify(options.store))
         else:

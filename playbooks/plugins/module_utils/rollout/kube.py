@@ -24,6 +24,7 @@ MANAGER = "rollout"
 """The field manager of all that a rollout applies."""
 SECONDS = 15.0
 """The longest that a request to the API server may take."""
+CHUNK = 65536
 API_OF = {
     "Namespace": "v1",
     "Node": "v1",
@@ -158,8 +159,12 @@ class Cluster:
             return ""
         return answer.data.decode(errors="replace")  # type: ignore[no-any-return]
 
-    def run(self, pod: str, container: str, command: list[str], seconds: float) -> tuple[int, str]:
-        """Run a command in a container. Returns its status and what it said on both outputs."""
+    def run(self, pod: str, container: str, command: list[str], seconds: float, told: str | None = None
+    ) -> tuple[int, str]:
+        """Run a command in a container. Returns its status and what it said on both outputs.
+
+        :param told: its standard input, behind a line with the number of bytes: its end cannot be told.
+        """
         with said(f"Pod {pod}"):
             stream = streamed(
                 kubernetes.client.CoreV1Api(self._api).connect_get_namespaced_pod_exec,
@@ -167,10 +172,15 @@ class Cluster:
                 self.namespace,
                 container=container,
                 command=command,
+                stdin=told is not None,
                 stdout=True,
                 stderr=True,
                 _preload_content=False,
             )
+            if told is not None:
+                text = f"{len(told.encode())}\n{told}"
+                for at in range(0, len(text), CHUNK):
+                    stream.write_stdin(text[at : at + CHUNK])
             stream.run_forever(timeout=seconds)
             if stream.is_open():
                 stream.close()

@@ -31,22 +31,8 @@ NAMED: dict[str, Any] = {
 SCRIPTS = "rollout-scripts"
 ONCE_SECONDS = 300
 ORDER = ["ConfigMap", "PodDisruptionBudget", "Service", "Deployment", "HorizontalPodAutoscaler"]
-ASK = """
-import http.client, json, sys, time
-host, port, *paths = sys.argv[1:]
-answers = []
-for path in paths:
-    begin = time.monotonic()
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=5)
-        connection.request("GET", path, headers={"Host": host, "Connection": "close", "User-Agent": "rollout"})
-        response = connection.getresponse()
-        answers.append([path, response.status, response.read().decode(errors="replace")[:2000]])
-    except (OSError, http.client.HTTPException) as error:
-        answers.append([path, 0, str(error)])
-    answers[-1].append(time.monotonic() - begin)
-print(json.dumps(answers))
-"""
+START = ["python", "/srv/start.py"]
+"""The entry point of the image (infra/docker)."""
 
 
 def mark(cluster: Cluster, number: int) -> None:
@@ -172,7 +158,9 @@ class ClusterSlots:
             self._cluster.create(pod)
         try:
             self._await(lambda: self._not_ready([name]), f"a candidate of {rollout['version']}")
-            return self.ask_everything(name, rollout["version"])
+            answer = self.ask_everything(name, rollout["version"])
+            self._share_static(name)
+            return answer
         finally:
             self._cluster.delete("Pod", name)
 
@@ -412,11 +400,20 @@ class ClusterSlots:
         }
 
     def _ask(self, pod: str, paths: list[str]) -> list[tuple[str, int, str, float]]:
-        health, port = self._service.health, str(self._service.port)
-        status, words = self._cluster.run(pod, WEB, ["python", "-c", ASK, health.host, port, *paths], 60)
+        status, words = self._cluster.run(pod, WEB, [*START, "ask", *paths], 60)
         if status:
             raise RolloutError(f"{pod} cannot be asked: {words[-300:]}", "`make logs` tells more")
         return [tuple(each) for each in json.loads(words)]
+
+    def _share_static(self, giver: str) -> None:
+        """Give the webs that serve the new release's static files: pages of one ask the other for them."""
+        for taker in self.webs((self._journal.current or {}).get("number", 0)):
+            _, names = self._cluster.run(taker, WEB, [*START, "static", "names"], 60)
+            status, files = self._cluster.run(giver, WEB, [*START, "static", "give"], 60, names)
+            if not status:
+                status, files = self._cluster.run(taker, WEB, [*START, "static", "take"], 60, files)
+            if status:
+                raise RolloutError(f"{taker} cannot be given new static files: {files[-300:]}", "`make logs`")
 
     def ask_everything(self, pod: str, version: str) -> str:
         """Ask a web, inside of its pod, for every path of the service file."""
