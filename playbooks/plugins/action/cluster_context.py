@@ -20,7 +20,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         told = self._task.args
         try:
-            contexts, current = kubernetes.config.list_kube_config_contexts()
+            contexts, current = kubernetes.config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
         except (kubernetes.config.ConfigException, OSError):
             return result | _no("no kubeconfig can be read; name the file of your cluster in KUBECONFIG")
         names = [each["name"] for each in contexts]
@@ -30,14 +30,11 @@ class ActionModule(ActionBase):
                 f"the kubeconfig has no context {told['context']}, which the inventory names; it has {known}"
             )
         where, environment = told["context"] or current["name"], told["environment"]
-        if environment in ASKED and told["confirmed"] != environment:
-            if (
-                self._ask(f"This changes {environment} on the cluster {where}. Type its name to go on: ")
-                != environment
-            ):
-                return result | _no(
-                    f"{environment} was not confirmed; type its name, or set CONFIRM={environment}"
-                )
+        words = f"This changes {environment} on the cluster {where}. Type its name to go on: "
+        if environment in ASKED and told["confirmed"] != environment and self._ask(words) != environment:
+            return result | _no(
+                f"{environment} was not confirmed; type its name, or set CONFIRM={environment}"
+            )
         return result | {"msg": f"context {where}"}
 
     def _ask(self, words: str) -> str:

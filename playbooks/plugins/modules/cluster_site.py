@@ -94,7 +94,7 @@ def waited(cluster: Cluster, things: list[Thing], seconds: float) -> None:
             if current and status.get("readyReplicas", 0) == status.get("updatedReplicas", 0) == wanted:
                 break
             labels = there["spec"]["selector"]["matchLabels"]
-            pods = cluster.list("Pod", ",".join(f"{key}={value}" for key, value in labels.items()))
+            pods = cluster.every("Pod", ",".join(f"{key}={value}" for key, value in labels.items()))
             for pod in pods:
                 if why := kube_pods.trouble(cluster, pod):
                     raise RolloutError(why, f"`kubectl -n {cluster.namespace} describe pod` tells more")

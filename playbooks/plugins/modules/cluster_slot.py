@@ -120,7 +120,7 @@ def finish_killed(journal: Journal, lease: ClusterLease, undone: str) -> None:
 def undo(slots: ClusterSlots, journal: Journal, lease: ClusterLease, step: str) -> str:
     """Undo this rollout or, in the step `lock`, what a dead owner left."""
     try:
-        words = slots.undo()
+        words: str = slots.undo()
     except StaleLease:
         raise
     except (RolloutError, OSError) as error:

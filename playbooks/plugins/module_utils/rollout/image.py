@@ -53,11 +53,22 @@ def build(checkout: Path, version: str, commit: str, files: Iterable[str], regis
         shutil.copy(checkout / FOLDER / "start.py", context)
         text = json.dumps(yaml.safe_load((checkout / service.FILE).read_text()))
         (context / "start.json").write_text(text)
-        settings = unserved(facts, read_env(checkout / BUILD_SETTINGS), Path("/srv/venv/bin"), Path("/nowhere"))
+        settings = unserved(
+            facts, read_env(checkout / BUILD_SETTINGS), Path("/srv/venv/bin"), Path("/nowhere")
+        )
         (context / "build.env").write_text(env_text(settings))
         arguments = [word for key, value in told.items() for word in ("--build-arg", f"{key}={value}")]
         _docker(
-            ["build", "--quiet", "--file", str(checkout / FOLDER / "Dockerfile"), "--tag", name, *arguments, folder],
+            [
+                "build",
+                "--quiet",
+                "--file",
+                str(checkout / FOLDER / "Dockerfile"),
+                "--tag",
+                name,
+                *arguments,
+                folder,
+            ],
             f"the image {name} cannot be built",
         )
     if registry:

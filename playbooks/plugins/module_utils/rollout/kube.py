@@ -56,7 +56,7 @@ class Cluster:
     def __init__(self, namespace: str, context: str = "") -> None:
         self.namespace = namespace
         try:
-            self._api = kubernetes.config.new_client_from_config(context=context or None)
+            self._api = kubernetes.config.new_client_from_config(context=context or None)  # type: ignore[no-untyped-call]
         except kubernetes.config.ConfigException as error:
             known = _contexts()
             raise RolloutError(
@@ -75,7 +75,7 @@ class Cluster:
                 _request_timeout=SECONDS,
             )
             self._ahead = parsedate_to_datetime(headers["Date"]).timestamp() - time.time()
-            self._dynamic = DynamicClient(self._api)
+            self._dynamic = DynamicClient(self._api)  # type: ignore[no-untyped-call]
 
     def now(self) -> float:
         """The API server's clock, in seconds since 1970: what deployers on different machines share."""
@@ -100,7 +100,7 @@ class Cluster:
         except Missing:
             return None
 
-    def list(self, kind: str, selector: str = "") -> list[Thing]:
+    def every(self, kind: str, selector: str = "") -> list[Thing]:
         """The objects of a kind with these labels."""
         with said(f"{kind}s"):
             found = self._of(kind).get(label_selector=selector, **self._where(kind)).to_dict()
@@ -157,9 +157,10 @@ class Cluster:
             )
         except (ApiException, urllib3.exceptions.HTTPError):
             return ""
-        return answer.data.decode(errors="replace")  # type: ignore[no-any-return]
+        return answer.data.decode(errors="replace")  # type: ignore[no-any-return,attr-defined]
 
-    def run(self, pod: str, container: str, command: list[str], seconds: float, told: str | None = None
+    def run(
+        self, pod: str, container: str, command: list[str], seconds: float, told: str | None = None
     ) -> tuple[int, str]:
         """Run a command in a container. Returns its status and what it said on both outputs.
 
@@ -255,10 +256,14 @@ def _root(error: BaseException) -> str:
 
 def _contexts() -> list[str]:
     try:
-        return [context["name"] for context in kubernetes.config.list_kube_config_contexts()[0]]
+        return [context["name"] for context in _known()[0]]
     except (kubernetes.config.ConfigException, OSError):
         return []
 
 
 def _current() -> str:
-    return str(kubernetes.config.list_kube_config_contexts()[1]["name"])
+    return str(_known()[1]["name"])
+
+
+def _known() -> Any:
+    return kubernetes.config.list_kube_config_contexts()  # type: ignore[no-untyped-call]

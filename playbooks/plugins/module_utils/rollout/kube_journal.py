@@ -30,11 +30,11 @@ class Journal:
     @property
     def current(self) -> dict[str, Any] | None:
         """{"version", "number", "previous", "since", "settings", "image"}."""
-        return self._read("current")
+        return self._read("current")  # type: ignore[no-any-return]
 
     @property
     def rollout(self) -> dict[str, Any] | None:
-        return self._read("rollout")
+        return self._read("rollout")  # type: ignore[no-any-return]
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ class Journal:
             int(each["metadata"]["name"].removeprefix("release-")): each["metadata"]["annotations"][
                 "rollout/version"
             ]
-            for each in self._cluster.list("ConfigMap", f"{KIND}=record")
+            for each in self._cluster.every("ConfigMap", f"{KIND}=record")
             if each["metadata"]["name"].startswith("release-")
         }
 

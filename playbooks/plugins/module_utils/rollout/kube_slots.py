@@ -37,7 +37,7 @@ START = ["python", "/srv/start.py"]
 
 def mark(cluster: Cluster, number: int) -> None:
     """Change every Deployment of the service by a number, so that an act which was prepared before is refused."""
-    for deployment in cluster.list("Deployment", f"{KIND}=release"):
+    for deployment in cluster.every("Deployment", f"{KIND}=release"):
         about = deployment["metadata"].setdefault("annotations", {})
         about["rollout/lease"] = str(number)
         cluster.replace(deployment | {"apiVersion": API_OF["Deployment"], "kind": "Deployment"})
@@ -55,7 +55,7 @@ class ClusterSlots:
 
     def architectures(self) -> set[str]:
         """Those of the nodes that may be given pods."""
-        nodes = [each for each in self._cluster.list("Node") if not each["spec"].get("unschedulable")]
+        nodes = [each for each in self._cluster.every("Node") if not each["spec"].get("unschedulable")]
         return {each["status"]["nodeInfo"]["architecture"] for each in nodes}
 
     def prepare(self, objects: list[Thing], told: Told, secrets: dict[str, str]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class ClusterSlots:
         objects = self._objects(rollout["number"])
         self._apply(objects)
         seconds = self._serve(objects, rollout["number"], rollout["version"])
-        pods = self._cluster.list("Pod", f"{NUMBER}={rollout['number']}")
+        pods = self._cluster.every("Pod", f"{NUMBER}={rollout['number']}")
         return f"{counted(len(pods), 'pod')} of it serve after {seconds:.1f} s, the others are drained"
 
     def verify(self, seconds: float) -> str:
@@ -202,7 +202,7 @@ class ClusterSlots:
     def undo(self) -> str:
         """Let the release serve that served before, code and settings, whatever has been done meanwhile."""
         rollout, current = self._journal.rollout or {}, self._journal.current
-        for pod in self._cluster.list("Pod", f"{KIND} in (once, {kube_release.CANDIDATE})"):
+        for pod in self._cluster.every("Pod", f"{KIND} in (once, {kube_release.CANDIDATE})"):
             self._cluster.delete("Pod", pod["metadata"]["name"])
         doomed = self._objects(rollout["number"]) if rollout.get("number") in self._journal.kept() else []
         if not current:
@@ -346,7 +346,7 @@ class ClusterSlots:
                     f"{name} gets no pod: {condition['message']}", "make room and deploy again"
                 )
         labels = deployment.get("spec", {}).get("selector", {}).get("matchLabels", {})
-        pods = self._cluster.list("Pod", ",".join(f"{key}={value}" for key, value in labels.items()))
+        pods = self._cluster.every("Pod", ",".join(f"{key}={value}" for key, value in labels.items()))
         mine = [pod for pod in pods if pod["metadata"]["labels"].get(NUMBER) == str(number)]
         for pod in mine:
             if why := kube_pods.trouble(self._cluster, pod):
@@ -387,11 +387,11 @@ class ClusterSlots:
 
     def webs(self, number: int) -> list[str]:
         """The ready webs of a rollout."""
-        pods = self._cluster.list("Pod", f"{NUMBER}={number},{kube_release.COMPONENT}={WEB}")
+        pods = self._cluster.every("Pod", f"{NUMBER}={number},{kube_release.COMPONENT}={WEB}")
         return [pod["metadata"]["name"] for pod in pods if kube_pods.ready(pod)]
 
     def _restarts(self, number: int) -> dict[str, int]:
-        pods = self._cluster.list("Pod", f"{NUMBER}={number}")
+        pods = self._cluster.every("Pod", f"{NUMBER}={number}")
         return {
             pod["metadata"]["name"]: sum(
                 each["restartCount"] for each in pod["status"].get("containerStatuses", [])
@@ -442,7 +442,7 @@ class ClusterSlots:
         used = {(self._journal.objects(number) or [{}])[0]["told"]["secret"] for number in needed}
         with self._lease.act():
             self._journal.forget(doomed)
-            for secret in self._cluster.list("Secret", f"{KIND}=secret"):
+            for secret in self._cluster.every("Secret", f"{KIND}=secret"):
                 if secret["metadata"]["name"] not in used:
                     self._cluster.delete("Secret", secret["metadata"]["name"])
         return len(doomed)

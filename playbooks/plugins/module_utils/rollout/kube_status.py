@@ -37,7 +37,7 @@ def report(cluster: Cluster, service: Service) -> list[str]:
 def _running(cluster: Cluster, service: Service, current: dict[str, str]) -> list[str]:
     lines, well = [], True
     for process in service.processes:
-        pods = cluster.list("Pod", f"{COMPONENT}={process}")
+        pods = cluster.every("Pod", f"{COMPONENT}={process}")
         mine = [pod for pod in pods if pod["metadata"]["labels"].get(NUMBER) == str(current["number"])]
         ready = [pod for pod in mine if kube_pods.ready(pod)]
         well = well and bool(ready)
@@ -45,9 +45,7 @@ def _running(cluster: Cluster, service: Service, current: dict[str, str]) -> lis
             f"  {process:<10} {len(ready)} of {counted(len(mine), 'pod')} ready"
             + ("" if mine else ": none runs")
         )
-        for pod in mine:
-            if why := kube_pods.trouble(cluster, pod):
-                lines.append(f"    {why}")
+        lines += [f"    {why}" for pod in mine if (why := kube_pods.trouble(cluster, pod))]
         for pod in pods:
             if pod not in mine:
                 other = (pod["metadata"].get("annotations") or {}).get(VERSION, "another release")
@@ -77,7 +75,7 @@ def smoke(cluster: Cluster, service: Service, version: str) -> list[str]:
 def said(cluster: Cluster, processes: list[str], since: str) -> list[tuple[float, str, str]]:
     """The newest lines of all pods of these processes, oldest first: when, who, what. At most MOST_LINES."""
     lines = []
-    for pod in cluster.list("Pod", f"{COMPONENT} in ({', '.join(processes)})"):
+    for pod in cluster.every("Pod", f"{COMPONENT} in ({', '.join(processes)})"):
         name = pod["metadata"]["name"]
         for container in pod["spec"]["containers"]:
             text = cluster.log(
