@@ -56,7 +56,7 @@ def start(process: str) -> None:
 
 
 def healthy() -> int:
-    """0 when the process is ready: its web answers, or its file is there; of others no more is known than that they run."""
+    """0 when the process is ready: its web answers, or its file is there; others have only to run."""
     process = (Path(os.environ["RUN_DIR"]) / MARK).read_text()
     if process == "web":
         return int(asked(facts()["health"]["ready"])[1] != 200)
