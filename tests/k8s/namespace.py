@@ -1,0 +1,157 @@
+"""A clone whose dev environment is a namespace of a real cluster."""
+
+import base64
+import json
+import os
+import shutil
+import time
+from csv import DictReader
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tests.parts import cluster
+from tests.parts.cluster import Kubectl
+from tests.rollout.checkout import GIVEN, Checkout, wait_until
+from tests.rollout.load import Load, Traffic
+
+INVENTORY = "infra/inventories/dev/cluster.yml"
+NUMBER, COMPONENT = "rollout/number", "app.kubernetes.io/component"
+
+
+@dataclass
+class Namespace(Checkout):
+    """The clone in `folder`/checkout; what it rolls out is in the namespace that its inventory names."""
+
+    NAME: ClassVar[str] = "marefia-dev"
+    PROCESSES: ClassVar[dict[str, int]] = {"web": 2, "worker": 1, "scheduler": 1}
+    COLUMNS: ClassVar[str] = (
+        "SELECT column_name AS name FROM information_schema.columns WHERE table_name = '{table}'"
+    )
+    kubectl: Kubectl = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.kubectl = Kubectl(self.NAME)
+        self.nodes = cluster.addresses()
+        for name in ("ROLLOUT_ROOT", "PORT"):
+            del self.environment[name]
+        self.environment |= {
+            "INVENTORY": INVENTORY,
+            "KUBECONFIG": os.environ["KUBECONFIG"],
+            "REGISTRY": cluster.require(),
+            "ROLLOUT_READY_SECONDS": "60",
+        }
+
+    @property
+    def url(self) -> str:
+        """The service on the first node."""
+        return f"http://localhost:{self.node_port}"
+
+    @property
+    def node_port(self) -> int:
+        return int(self.kubectl.get("service/web")["spec"]["ports"][0]["nodePort"])
+
+    def load(self, traffic: Traffic) -> Load:
+        """Clients that come to the first node."""
+        return Load(self.url, traffic, at=self.nodes[0])
+
+    def version(self) -> dict[str, str]:
+        said = self.inside("web", "ask", "/version")
+        ((_, status, body, _),) = json.loads(said)
+        assert status == 200, body
+        answer: dict[str, str] = json.loads(body)
+        return answer
+
+    def inside(self, process: str, *words: str) -> str:
+        """What the image's entry point says inside of a ready pod of a process."""
+        name = self.pods(process)[0]["metadata"]["name"]
+        return self.kubectl("exec", name, "--container", process, "--", "python", "/srv/start.py", *words)
+
+    def pods(self, process: str = "") -> list[dict[str, Any]]:
+        """The pods of the service that are not about to go."""
+        pods = self.kubectl.get(
+            "pods", f"--selector={NUMBER}" + (f",{COMPONENT}={process}" if process else "")
+        )
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def read(self, name: str) -> dict[str, Any]:
+        if name == "lease":
+            spec = self.kubectl.get("lease/rollout")["spec"]
+            return {"owner": spec["holderIdentity"]} if spec.get("holderIdentity") else {}
+        text = self.kubectl.get("configmap/rollout")["data"].get(name)
+        return dict(json.loads(text or "{}"))
+
+    def history(self) -> list[dict[str, Any]]:
+        return [
+            json.loads(line) for line in self.kubectl.get("configmap/rollout")["data"]["history"].splitlines()
+        ]
+
+    def told(self) -> dict[str, str]:
+        given = []
+        for pod in self.pods("web"):
+            text = self.kubectl(
+                "exec", pod["metadata"]["name"], "--container=web", "--", "cat", "/proc/1/environ"
+            )
+            pairs = dict(line.split("=", 1) for line in text.split("\0") if line)
+            own = ("HOSTNAME", "KUBERNETES_")
+            given.append(
+                {key: value for key, value in pairs.items() if key not in GIVEN and not key.startswith(own)}
+            )
+        assert all(each == given[0] for each in given), "the pods are told different things"
+        return {
+            key: value for key, value in given[0].items() if "_SERVICE_" not in key and "_PORT" not in key
+        }
+
+    def require_whole(self) -> None:
+        number = str(self.read("current")["number"])
+        running: dict[str, int] = dict.fromkeys(self.PROCESSES, 0)
+        for pod in self.pods():
+            labels = pod["metadata"]["labels"]
+            assert labels[NUMBER] == number, (
+                f"{pod['metadata']['name']} is of rollout {labels[NUMBER]}, not {number}"
+            )
+            running[labels[COMPONENT]] += 1
+        assert running["web"] >= self.PROCESSES["web"], running
+        assert (running["worker"], running["scheduler"]) == (1, 1), running
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        psql = (
+            "psql",
+            "--quiet",
+            "--csv",
+            "--username=service",
+            "--host=/var/run/postgresql",
+            "--command",
+            query,
+        )
+        said = self.kubectl("exec", "database-0", "--", *psql)
+        return list(DictReader(said.splitlines()))
+
+    def logs(self, since: float) -> Path:
+        for pod in self.pods("web"):
+            name = pod["metadata"]["name"]
+            text = self.kubectl("logs", name, "--container=web", f"--since={time.time() - since + 1:.0f}s")
+            (self.folder / f"web-{name}.log").write_text(text)
+        return self.folder
+
+    def secret(self, name: str) -> str:
+        """A value of the Secret that the set-up made."""
+        return base64.b64decode(self.kubectl.get("secret/secrets")["data"][name]).decode()
+
+    def await_whole(self, seconds: float = 120) -> None:
+        """Return when every process runs again, and nothing else."""
+
+        def whole() -> bool:
+            try:
+                self.require_whole()
+            except AssertionError:
+                return False
+            ready = [condition for pod in self.pods() for condition in pod["status"].get("conditions", [])]
+            return all(each["status"] == "True" for each in ready if each["type"] == "Ready")
+
+        wait_until(whole, "every process to be ready", seconds, every=0.5)
+
+    def remove(self) -> None:
+        self.kubectl("delete", "namespace", self.NAME, "--wait=true", "--timeout=110s", check=False)
+        shutil.rmtree(self.folder)

@@ -1,0 +1,195 @@
+"""What DESIGN promises, on a real cluster: whatever is done to the service, no request is lost.
+
+Each test does one thing under the same load and counts in a window of its own.
+"""
+
+from itertools import product
+
+import pytest
+
+from tests.k8s.conftest import ClusterSite
+from tests.k8s.namespace import COMPONENT, Namespace
+from tests.rollout.changes import (
+    broken_page,
+    contracting_migration,
+    dead_worker,
+    expanding_migration,
+    failing_migration,
+    setting,
+    unready,
+    visible_text,
+)
+from tests.rollout.checkout import STEPS, wait_until
+from tests.rollout.promise import killed
+from tests.rollout.state import columns
+
+pytestmark = pytest.mark.verify
+
+REPRESENTATIVE = {("switch", True)}
+KILLS = [
+    pytest.param(*kill, marks=() if kill in REPRESENTATIVE else pytest.mark.chaos)
+    for kill in product(STEPS, (False, True))
+]
+NONE_SECONDS = 30
+
+
+def test_a_second_set_up_changes_nothing(namespace: Namespace) -> None:
+    assert "0 of " in namespace.make("cluster").output
+
+
+def test_a_deploy_of_a_new_commit_loses_nothing(site: ClusterSite, namespace: Namespace) -> None:
+    with site.losing_nothing("deploy"):
+        version = site.deploy(visible_text("A second release"))
+    namespace.require_whole()
+    assert f"{version} serves since" in namespace.make("status").output
+    assert f"{version} is well" in namespace.make("smoke").output
+
+
+def test_a_deploy_of_settings_alone_loses_nothing_and_every_pod_is_told(
+    site: ClusterSite, namespace: Namespace
+) -> None:
+    with site.losing_nothing("deploy of a setting"):
+        site.deploy(setting("WEB_THREADS", "5"))
+    assert namespace.told()["WEB_THREADS"] == "5"
+
+
+def test_an_expanding_migration_loses_nothing(site: ClusterSite) -> None:
+    with site.losing_nothing("expanding migration"):
+        site.deploy(expanding_migration("arrival_note"))
+    assert "arrival_note" in columns(site.checkout)
+
+
+def test_a_rollback_loses_nothing_and_keeps_the_expanded_schema(
+    site: ClusterSite, namespace: Namespace
+) -> None:
+    earlier = namespace.read("current")["previous"]
+    with site.losing_nothing("rollback"):
+        namespace.make("rollback")
+    assert namespace.version()["version"] == earlier
+    assert "arrival_note" in columns(namespace)
+    with site.losing_nothing("forward again"):
+        namespace.make("deploy")
+
+
+def test_a_release_that_never_gets_ready_reaches_no_user(site: ClusterSite) -> None:
+    with site.losing_nothing("readiness fails"):
+        site.refused("not ready", unready)
+
+
+def test_a_crashing_worker_is_undone_with_its_settings(site: ClusterSite) -> None:
+    with site.losing_nothing("a worker crashes"):
+        site.refused("this worker cannot start", setting("WEB_THREADS", "3"), dead_worker)
+
+
+def test_a_broken_page_is_found_before_anybody_sees_it(site: ClusterSite) -> None:
+    with site.losing_nothing("a broken page"):
+        site.refused("/ of ", broken_page)
+
+
+def test_a_setting_that_breaks_the_service_is_refused(site: ClusterSite) -> None:
+    with site.losing_nothing("a broken setting"):
+        site.refused("the check of", setting("LOG_LEVEL", "LOUD"))
+
+
+def test_a_failed_migration_leaves_the_old_release_serving(site: ClusterSite) -> None:
+    with site.losing_nothing("migration fails"):
+        site.refused("door_code cannot be filled", failing_migration("door_code"))
+    assert "door_code" not in columns(site.checkout)
+
+
+def test_a_contracting_migration_is_refused(site: ClusterSite) -> None:
+    with site.losing_nothing("migration refused"):
+        site.refused("arrival_note", contracting_migration("arrival_note"))
+    assert "arrival_note" in columns(site.checkout)
+
+
+def test_an_image_that_is_not_there_changes_nothing(site: ClusterSite, namespace: Namespace) -> None:
+    with site.losing_nothing("no such image"), site.unharmed():
+        said = namespace.make("deploy", "VERSION=20200101-000000-0123456789ab", check=False)
+    assert said.status != 0
+    assert "has no image" in said.output
+
+
+@pytest.mark.parametrize(("step", "with_children"), KILLS)
+def test_a_killed_deployer_leaves_the_service_and_the_next_deploy_cleans_up(
+    site: ClusterSite, namespace: Namespace, step: str, with_children: bool
+) -> None:
+    good = namespace.head
+    with site.losing_nothing(killed(step, with_children)):
+        namespace.commit(visible_text(f"Never seen, killed at {step} {with_children}"))
+        deploy = namespace.start("deploy")
+        namespace.await_step(step, deploy)
+        deploy.kill(with_children=with_children)
+        namespace.go_to(good)
+        namespace.make("deploy")
+        namespace.require_whole()
+    assert namespace.history()[-2]["outcome"] in ("killed", "done")
+
+
+def test_a_web_pod_that_is_deleted_drains(site: ClusterSite, namespace: Namespace) -> None:
+    with site.losing_nothing("a web pod is deleted"):
+        namespace.kubectl("delete", "pod", namespace.pods("web")[0]["metadata"]["name"], "--wait=true")
+        namespace.await_whole()
+
+
+def test_a_node_is_drained(site: ClusterSite, namespace: Namespace) -> None:
+    stores = {
+        pod["spec"]["nodeName"]
+        for pod in namespace.kubectl.get("pods", f"--selector={COMPONENT} in (database,cache)")
+    }
+    nodes = {node["metadata"]["name"] for node in namespace.kubectl.get("nodes")}
+    (free,) = nodes - stores
+    with site.losing_nothing("a node is drained"):
+        try:
+            namespace.kubectl(
+                "drain",
+                free,
+                "--ignore-daemonsets",
+                "--delete-emptydir-data",
+                "--timeout=100s",
+                f"--pod-selector=app.kubernetes.io/name={namespace.NAME.removesuffix('-dev')}",
+            )
+            namespace.await_whole()
+        finally:
+            namespace.kubectl("uncordon", free)
+
+
+def test_a_scheduler_that_is_killed_is_followed_and_never_by_two(
+    site: ClusterSite, namespace: Namespace
+) -> None:
+    (before,) = namespace.pods("scheduler")
+    with site.losing_nothing("the scheduler is killed"):
+        namespace.kubectl("delete", "pod", before["metadata"]["name"], "--grace-period=0", "--force")
+        most = 0
+
+        def followed() -> bool:
+            nonlocal most
+            ready = [
+                pod
+                for pod in namespace.pods("scheduler")
+                if any(
+                    each["type"] == "Ready" and each["status"] == "True"
+                    for each in pod["status"].get("conditions", [])
+                )
+            ]
+            most = max(most, len(ready))
+            return bool(ready) and ready[0]["metadata"]["uid"] != before["metadata"]["uid"]
+
+        wait_until(followed, "another scheduler", NONE_SECONDS, every=0.3)
+        assert most == 1
+
+
+def test_logs_tell_what_every_pod_said_by_time(namespace: Namespace) -> None:
+    lines = namespace.make("logs", "PROCESS=web").output.splitlines()
+    assert lines == sorted(lines, key=lambda line: line[:20])
+    told = {line.split()[2] for line in lines}
+    assert told >= {pod["metadata"]["name"] for pod in namespace.pods("web")}
+
+
+def test_the_history_tells_every_rollout(namespace: Namespace) -> None:
+    assert len(namespace.make("history").output.splitlines()) == min(20, len(namespace.history()))
+
+
+def test_a_second_deployer_is_told_who_is_at_it(site: ClusterSite) -> None:
+    with site.losing_nothing("two deployers"):
+        site.hold_back_a_second_deploy()
