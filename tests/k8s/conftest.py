@@ -2,30 +2,13 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.k8s.knocks import Knocks
-from tests.k8s.namespace import Namespace
+from tests.k8s.namespace import ClusterSite, Namespace
 from tests.parts import cluster
 from tests.rollout.marefia_traffic import MarefiaTraffic
-from tests.rollout.promise import Site
-
-
-@dataclass
-class ClusterSite(Site):
-    """Loaded on one node with connections that stay, and knocked at on all nodes."""
-
-    @contextmanager
-    def losing_nothing(self, what: str) -> Iterator[None]:
-        assert isinstance(self.checkout, Namespace)
-        with Knocks(self.checkout.nodes, self.checkout.node_port) as knocks, super().losing_nothing(what):
-            yield
-        assert knocks.asked > 0
-        assert not knocks.lost, "\n".join(knocks.lost)
 
 
 @pytest.fixture(scope="session")

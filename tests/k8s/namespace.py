@@ -5,18 +5,28 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from csv import DictReader
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tests.k8s.knocks import Knocks
 from tests.parts import cluster
 from tests.parts.cluster import Kubectl
 from tests.rollout.checkout import GIVEN, Checkout, wait_until
 from tests.rollout.load import Load, Traffic
+from tests.rollout.promise import Site
 
 INVENTORY = "infra/inventories/dev/cluster.yml"
 NUMBER, COMPONENT = "rollout/number", "app.kubernetes.io/component"
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    """Whether a pod gets traffic."""
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 @dataclass
@@ -139,6 +149,10 @@ class Namespace(Checkout):
         """A value of the Secret that the set-up made."""
         return base64.b64decode(self.kubectl.get("secret/secrets")["data"][name]).decode()
 
+    def ready(self, process: str) -> list[dict[str, Any]]:
+        """The pods of a process that are ready."""
+        return [pod for pod in self.pods(process) if is_ready(pod)]
+
     def await_whole(self, seconds: float = 120) -> None:
         """Return when every process runs again, and nothing else."""
 
@@ -147,11 +161,23 @@ class Namespace(Checkout):
                 self.require_whole()
             except AssertionError:
                 return False
-            ready = [condition for pod in self.pods() for condition in pod["status"].get("conditions", [])]
-            return all(each["status"] == "True" for each in ready if each["type"] == "Ready")
+            return all(map(is_ready, self.pods()))
 
         wait_until(whole, "every process to be ready", seconds, every=0.5)
 
     def remove(self) -> None:
         self.kubectl("delete", "namespace", self.NAME, "--wait=true", "--timeout=110s", check=False)
         shutil.rmtree(self.folder)
+
+
+@dataclass
+class ClusterSite(Site):
+    """Loaded on one node with connections that stay, and knocked at on all nodes."""
+
+    @contextmanager
+    def losing_nothing(self, what: str) -> Iterator[None]:
+        assert isinstance(self.checkout, Namespace)
+        with Knocks(self.checkout.nodes, self.checkout.node_port) as knocks, super().losing_nothing(what):
+            yield
+        assert knocks.asked > 0
+        assert not knocks.lost, "\n".join(knocks.lost)

@@ -7,8 +7,7 @@ from itertools import product
 
 import pytest
 
-from tests.k8s.conftest import ClusterSite
-from tests.k8s.namespace import COMPONENT, Namespace
+from tests.k8s.namespace import COMPONENT, ClusterSite, Namespace
 from tests.rollout.changes import (
     broken_page,
     contracting_migration,
@@ -164,14 +163,7 @@ def test_a_scheduler_that_is_killed_is_followed_and_never_by_two(
 
         def followed() -> bool:
             nonlocal most
-            ready = [
-                pod
-                for pod in namespace.pods("scheduler")
-                if any(
-                    each["type"] == "Ready" and each["status"] == "True"
-                    for each in pod["status"].get("conditions", [])
-                )
-            ]
+            ready = namespace.ready("scheduler")
             most = max(most, len(ready))
             return bool(ready) and ready[0]["metadata"]["uid"] != before["metadata"]["uid"]
 

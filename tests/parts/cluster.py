@@ -39,7 +39,7 @@ class Kubectl:
     def get(self, *arguments: str) -> Any:
         """An object, or a list's items."""
         found = json.loads(self("get", *arguments, "--output=json"))
-        return found["items"] if "items" in found else found
+        return found.get("items", found)
 
 
 def require() -> str:
