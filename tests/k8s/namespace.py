@@ -81,7 +81,7 @@ class Namespace(Checkout):
     def pods(self, process: str = "") -> list[dict[str, Any]]:
         """The pods of the service that are not about to go."""
         pods = self.kubectl.get(
-            "pods", f"--selector={NUMBER}" + (f",{COMPONENT}={process}" if process else "")
+            "pods", f"--selector={NUMBER},!rollout/kind" + (f",{COMPONENT}={process}" if process else "")
         )
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 

@@ -40,9 +40,14 @@ def shipped(place: Place, name: str) -> Path:
     """Put a script's own text into a file: it runs in the release's Python, which knows nothing of Ansible."""
     script = place.root / "run" / name
     script.parent.mkdir(parents=True, exist_ok=True)
-    loader = globals()["__spec__"].loader  # from a folder, or from the archive that Ansible sends to a host
-    write_atomically(script, loader.get_data(str(Path(__file__).parents[1] / name)).decode())
+    write_atomically(script, text_of(name))
     return script
+
+
+def text_of(name: str) -> str:
+    """The text of a script that runs inside of a release, from a folder or from the archive that Ansible sends."""
+    loader = globals()["__spec__"].loader
+    return str(loader.get_data(str(Path(__file__).parents[1] / name)).decode())
 
 
 def judge_script(place: Place) -> Path:

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from . import database, kube_pods, kube_release, record
@@ -172,7 +171,7 @@ class ClusterSlots:
         objects = self._objects(rollout["number"])
         self._apply(objects)
         seconds = self._serve(objects, rollout["number"], rollout["version"])
-        pods = self._cluster.every("Pod", f"{NUMBER}={rollout['number']}")
+        pods = self._pods(rollout["number"])
         return f"{counted(len(pods), 'pod')} of it serve after {seconds:.1f} s, the others are drained"
 
     def verify(self, seconds: float) -> str:
@@ -194,9 +193,10 @@ class ClusterSlots:
                             "`make logs`",
                         )
         after = self._restarts(number)
-        for name, count in before.items():
-            if after.get(name) != count:
+        for name in before.keys() & after.keys():
+            if after[name] != before[name]:
                 raise RolloutError(f"{name} did not stay up while it was watched", "`make logs` tells more")
+        self._serve(self._objects(number), number, rollout["version"])
         return f"{counted(asked, 'answer')} in {seconds:.0f} s, slowest {slowest * 1000:.0f} ms"
 
     def undo(self) -> str:
@@ -204,7 +204,11 @@ class ClusterSlots:
         rollout, current = self._journal.rollout or {}, self._journal.current
         for pod in self._cluster.every("Pod", f"{KIND} in (once, {kube_release.CANDIDATE})"):
             self._cluster.delete("Pod", pod["metadata"]["name"])
-        doomed = self._objects(rollout["number"]) if rollout.get("number") in self._journal.kept() else []
+        kept = self._journal.kept()
+        begun = {each["number"] for each in (rollout, rollout.get("killed") or rollout) if each} - {
+            (current or {}).get("number")
+        }
+        doomed = [each for number in begun if number in kept for each in self._objects(number)]
         if not current:
             self._remove(doomed, set())
             return "stopped: nothing served before"
@@ -267,11 +271,7 @@ class ClusterSlots:
 
     def _ship(self, **more: str) -> None:
         """Put the scripts that run inside of a release where its pods can read them."""
-        loader = globals()["__spec__"].loader
-        folder = Path(__file__).parents[1]
-        scripts = {
-            name: loader.get_data(str(folder / name)).decode() for name in (database.JUDGE, database.LOCK)
-        }
+        scripts = {name: database.text_of(name) for name in (database.JUDGE, database.LOCK)}
         about = {"name": SCRIPTS, "labels": {KIND: "record"}}
         self._cluster.apply(
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": scripts | more}
@@ -390,13 +390,16 @@ class ClusterSlots:
         pods = self._cluster.every("Pod", f"{NUMBER}={number},{kube_release.COMPONENT}={WEB}")
         return [pod["metadata"]["name"] for pod in pods if kube_pods.ready(pod)]
 
+    def _pods(self, number: int) -> list[Thing]:
+        """What the Deployments of a rollout run."""
+        return self._cluster.every("Pod", f"{NUMBER}={number},!{KIND}")
+
     def _restarts(self, number: int) -> dict[str, int]:
-        pods = self._cluster.every("Pod", f"{NUMBER}={number}")
         return {
             pod["metadata"]["name"]: sum(
                 each["restartCount"] for each in pod["status"].get("containerStatuses", [])
             )
-            for pod in pods
+            for pod in self._pods(number)
         }
 
     def _ask(self, pod: str, paths: list[str]) -> list[tuple[str, int, str, float]]:
