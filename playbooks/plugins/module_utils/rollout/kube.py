@@ -67,12 +67,8 @@ class Cluster:
             ) from error
         self.context = context or _current()
         with said(f"the cluster of context {self.context}"):
-            _, _, headers = self._api.call_api(
-                "/version",
-                "GET",
-                auth_settings=["BearerToken"],
-                response_type="object",
-                _request_timeout=SECONDS,
+            _, _, headers = kubernetes.client.VersionApi(self._api).get_code_with_http_info(
+                _request_timeout=SECONDS
             )
             self._ahead = parsedate_to_datetime(headers["Date"]).timestamp() - time.time()
             self._dynamic = DynamicClient(self._api)  # type: ignore[no-untyped-call]
@@ -186,8 +182,9 @@ class Cluster:
             if stream.is_open():
                 stream.close()
                 return 124, f"`{command[0]}` did not end in {seconds:.0f} s"
-            words = stream.read_all()
+            # First: reading what was said empties every channel.
             failed = json.loads(stream.read_channel(ws_client.ERROR_CHANNEL) or "{}")
+            words = stream.read_all()
         if failed.get("status") == "Success":
             return 0, words
         causes = (failed.get("details") or {}).get("causes") or []
