@@ -113,7 +113,7 @@ class Cluster:
                 name=name,
                 field_manager=MANAGER,
                 force_conflicts=True,
-                field_validation="Strict",
+                query_params=[("fieldValidation", "Strict")],
                 **self._where(kind),
                 **options,
             ).to_dict()
@@ -200,8 +200,9 @@ class Cluster:
                 "install what defines it, or leave it out",
             ) from error
 
-    def _where(self, kind: str) -> dict[str, str]:
-        return {} if kind in ("Namespace", "Node") else {"namespace": self.namespace}
+    def _where(self, kind: str) -> dict[str, Any]:
+        where: dict[str, Any] = {"_request_timeout": SECONDS}
+        return where if kind in ("Namespace", "Node") else where | {"namespace": self.namespace}
 
 
 class Missing(RolloutError):
