@@ -8,7 +8,7 @@ export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify remote lint build image releases scan migrations pipeline site cluster secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
+.PHONY: help up compose down test verify remote lint build image releases scan migrations pipeline site cluster secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
@@ -16,6 +16,8 @@ help:  ## this list
 ## For anyone
 up:  ## run the service here, ready to click through (PORT=8000)
 	@scripts/up
+compose:  ## run it with PostgreSQL, Redis and a proxy, as containers
+	@scripts/compose up
 down:  ## stop it and keep its data (PURGE=1: delete it)
 	@scripts/down
 test:  ## what needs no server, under 3 minutes (T=tests/app narrows)

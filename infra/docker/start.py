@@ -1,6 +1,6 @@
 """The image's entry point: becomes a process of the service file, or does a small thing beside one.
 
-    start.py start PROCESS         take the process's place; `web` is handed its socket as systemd does (LISTEN_FDS)
+    start.py start PROCESS [...]   take the process's place; `web` is handed its socket as systemd does (LISTEN_FDS)
     start.py healthy               status 0 when the process of this container is well
     start.py ask PATH...           what this container's web answers, as JSON: [[path, status, body, seconds], ...]
     start.py static share          copy this release's static files to $STATIC_SHARED
@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 MARK = "process"
+SECRETS = Path("/run/secrets")
 
 
 def facts() -> dict[str, Any]:
@@ -39,8 +40,8 @@ def facts() -> dict[str, Any]:
     return json.loads(Path(__file__).with_name("start.json").read_text())  # type: ignore[no-any-return]
 
 
-def start(process: str) -> None:
-    """Become a process, in an empty RUN_DIR."""
+def start(process: str, *more: str) -> None:
+    """Become a process, with more words for its command, in an empty RUN_DIR."""
     run = Path(os.environ["RUN_DIR"])
     for rest in run.iterdir():
         shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
@@ -52,7 +53,7 @@ def start(process: str) -> None:
         os.set_inheritable(3, True)
         os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
     argv = shlex.split(facts()["processes"][process]["command"])
-    os.execvp(argv[0], argv)  # noqa: S606 - the service file's own words
+    os.execvp(argv[0], [*argv, *more])  # noqa: S606 - the service file's own words
 
 
 def healthy() -> int:
@@ -123,8 +124,15 @@ def collect(file: str, command: str) -> None:
         subprocess.run(["/bin/sh", "-c", command], cwd="/srv/app", env=told, check=True)
 
 
+def read_secrets() -> None:
+    """Secrets that are given as files, named as the variables that they become."""
+    for file in SECRETS.glob("[A-Z]*"):
+        os.environ[file.name] = file.read_text().rstrip("\n")
+
+
 def main(arguments: Sequence[str]) -> int:
     command, *rest = arguments
+    read_secrets()
     if command == "start":
         start(*rest)
     elif command == "healthy":
