@@ -1,0 +1,51 @@
+"""Containers of the image, and the Compose project of a clone, on any Docker engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.rollout.checkout import REPOSITORY
+
+
+def run(
+    *command: str, folder: Path = REPOSITORY, seconds: float = 900, check: bool = True, **told: str
+) -> str:
+    """Run a command. Gives what it printed; raises AssertionError when `check` and it failed."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | told,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
+    assert not check or done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout if check else done.stdout + done.stderr
+
+
+def docker(*words: str, check: bool = True) -> str:
+    """Run a command of the engine's client."""
+    return run("docker", *words, check=check)
+
+
+@contextmanager
+def container(*words: str) -> Iterator[str]:
+    """A container that runs meanwhile. Gives its id."""
+    name = docker("run", "--detach", *words).strip()
+    try:
+        yield name
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
+def stopped(name: str) -> float:
+    """Stop a container gracefully. Gives the seconds that it took."""
+    begin = time.monotonic()
+    docker("stop", "--time", "60", name)
+    return time.monotonic() - begin
