@@ -63,11 +63,17 @@ class ClusterSlots:
         told["secret"] = made["metadata"]["name"]
         current = self._journal.current or {}
         todo = kube_release.filled(objects, told)
+        there = self._live(todo)
         with self._lease.act():
+            self._journal.keep(told["number"], told["version"], [{"told": dict(told)}, *objects])
+            self._journal.note(told=dict(told))
             self._cluster.apply(made)
             self._ship()
-            self._journal.note(told=dict(told))
-        there = self._live(todo)
+        # Their names change with their content: what serves does not notice them.
+        for each in todo:
+            if each["kind"] == "ConfigMap":
+                with self._lease.act():
+                    self._cluster.apply(each)
         for each in todo:
             if each["kind"] != "Job":
                 self._cluster.apply(each, dry_run=True)
@@ -76,7 +82,6 @@ class ClusterSlots:
         )
         digest = kube_release.settings_digest(todo, told["secret"])
         with self._lease.act():
-            self._journal.keep(told["number"], told["version"], [{"told": dict(told)}, *objects])
             self._journal.note(settings=digest)
         same = "the same settings" if digest == current.get("settings") else "other settings"
         new = len([each for each in todo if _key(each) not in there and each["kind"] != "Job"])
