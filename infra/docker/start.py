@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 MARK = "process"
+MANIFEST = "staticfiles.json"
 SECRETS = Path("/run/secrets")
 
 
@@ -88,13 +89,15 @@ def static(what: str) -> None:
     """Hashed static files, of this release and of its neighbours: a page of one asks the other for its files."""
     own, shared = Path(os.environ["STATIC_ROOT"]), Path(os.environ["STATIC_SHARED"])
     if what == "share":
-        shutil.copytree(own, shared, dirs_exist_ok=True, ignore=shutil.ignore_patterns("staticfiles.json"))
+        for name in names(own) - {MANIFEST}:
+            (shared / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(own / name, shared / name)
     elif what == "names":
         print("\n".join(sorted(names(shared))))
     elif what == "give":
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            for name in sorted(names(own) - set(received().decode().splitlines()) - {"staticfiles.json"}):
+            for name in sorted(names(own) - set(received().decode().splitlines()) - {MANIFEST}):
                 archive.add(own / name, name)
         print(base64.b64encode(packed.getvalue()).decode())
     else:

@@ -52,20 +52,22 @@ def trouble(cluster: Cluster, pod: Thing) -> str:
         crashing = container.get("restartCount", 0) > 0 and not container.get("ready")
         if crashing and last and _age(cluster, pod["metadata"]["creationTimestamp"]) > CRASHING_SECONDS:
             times = container["restartCount"]
-            return (
-                f"{name} dies: status {last.get('exitCode')}, restarted {times} times; {words(cluster, pod)}"
-            )
+            said = words(cluster, pod, container)
+            return f"{name} dies: status {last.get('exitCode')}, restarted {times} times; {said}"
     if ended(pod) == "Failed":
         return f"{name} failed: {status.get('message') or status.get('reason') or words(cluster, pod)}"
     return ""
 
 
-def words(cluster: Cluster, pod: Thing) -> str:
-    """What its first container said last, before its last crash if there was one."""
-    name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
-    statuses = (pod.get("status") or {}).get("containerStatuses") or [{}]
-    previous = bool(statuses[0].get("restartCount")) and "running" not in (statuses[0].get("state") or {})
-    lines = cluster.log(name, container, tail=40, previous=previous).strip().splitlines()
+def words(cluster: Cluster, pod: Thing, of: Thing | None = None) -> str:
+    """What a container said last; before its last crash if there was one.
+
+    :param of: the container's status; the first one's when not given.
+    """
+    of = of or next(iter((pod.get("status") or {}).get("containerStatuses") or []), {})
+    container = of.get("name", pod["spec"]["containers"][0]["name"])
+    previous = bool(of.get("restartCount")) and not of.get("ready")
+    lines = cluster.log(pod["metadata"]["name"], container, tail=40, previous=previous).strip().splitlines()
     return f"it said: {last_words(lines)[:WORDS]}" if lines else "it said nothing"
 
 
