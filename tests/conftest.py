@@ -21,7 +21,11 @@ def pytest_configure() -> None:
 
 HOSTS = "tests/playbooks/hosts/"
 LOADED_HOSTS = (f"{HOSTS}test_haproxy", "tests/rollout/test_fleet")
-LOADED = (*(f"tests/rollout/test_{name}" for name in ("another", "controls", "promises")), *LOADED_HOSTS)
+LOADED = (
+    *(f"tests/rollout/test_{name}" for name in ("another", "controls", "promises")),
+    "tests/k8s/",
+    *LOADED_HOSTS,
+)
 
 
 class Together(LoadFileScheduling):
