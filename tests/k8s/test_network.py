@@ -1,6 +1,8 @@
 """Every arrow that is drawn passes, and every other pair of pods is cut off: tried from inside of pods."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +17,7 @@ LISTEN = {"web": 8000, "database": 5432, "cache": 6379}
 EVERY = (*SERVICE, "database", "cache", "stranger")
 # From outside of the cluster everybody may ask the web; that is what every test of a rollout does.
 ARROWS = {(source, target) for source in SERVICE for target in ("database", "cache")}
+PLUGIN_SECONDS = 30
 TRY = """
 import json, socket, sys
 got = {}
@@ -87,15 +90,24 @@ def trier(namespace: Namespace, image: str, request: pytest.FixtureRequest) -> I
 def test_what_is_drawn_passes_and_nothing_else(
     namespace: Namespace, targets: dict[str, str], trier: str, source: str
 ) -> None:
+    """A network plugin learns of a new pod when it runs already: what holds is awaited, and has to stay so."""
     words = [f"{name}:{targets[name]}:{port}" for name, port in LISTEN.items()]
-    said = namespace.kubectl("exec", trier, "--", "python", "-c", TRY, *words)
-    assert json.loads(said) == {name: (source, name) in ARROWS for name in LISTEN}
+    drawn = {name: (source, name) in ARROWS for name in LISTEN}
+
+    def got() -> dict[str, bool]:
+        said = namespace.kubectl("exec", trier, "--", "python", "-c", TRY, *words)
+        return dict(json.loads(said))
+
+    wait_until(lambda: got() == drawn, f"{source} to reach {drawn}", PLUGIN_SECONDS)
+    assert got() == drawn
 
 
 def test_the_world_outside_is_not_reached_from_the_service(namespace: Namespace) -> None:
-    node = namespace.nodes[0]
-    web = namespace.pods("web")[0]["metadata"]["name"]
-    got = namespace.kubectl(
-        "exec", web, "--container=web", "--", "python", "-c", TRY, f"kubelet:{node}:10250"
-    )
-    assert json.loads(got) == {"kubelet": False}
+    """The kubelet of another node: it listens, and no rule names it."""
+    web = namespace.pods("web")[0]
+    (outside, *_) = [node for node in namespace.nodes if node != web["status"]["hostIP"]]
+    asked = ("-c", TRY, f"kubelet:{outside}:10250")
+    here = subprocess.run([sys.executable, *asked], capture_output=True, text=True, check=True, timeout=30)
+    assert json.loads(here.stdout) == {"kubelet": True}
+    there = namespace.kubectl("exec", web["metadata"]["name"], "--container=web", "--", "python", *asked)
+    assert json.loads(there) == {"kubelet": False}

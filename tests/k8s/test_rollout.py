@@ -14,6 +14,7 @@ from tests.rollout.changes import (
     dead_worker,
     expanding_migration,
     failing_migration,
+    overlay,
     setting,
     unready,
     visible_text,
@@ -75,19 +76,29 @@ def test_a_release_that_never_gets_ready_reaches_no_user(site: ClusterSite) -> N
         site.refused("not ready", unready)
 
 
+@pytest.mark.chaos
 def test_a_crashing_worker_is_undone_with_its_settings(site: ClusterSite) -> None:
     with site.losing_nothing("a worker crashes"):
         site.refused("this worker cannot start", setting("WEB_THREADS", "3"), dead_worker)
 
 
+@pytest.mark.chaos
 def test_a_broken_page_is_found_before_anybody_sees_it(site: ClusterSite) -> None:
     with site.losing_nothing("a broken page"):
         site.refused("/ of ", broken_page)
 
 
-def test_a_setting_that_breaks_the_service_is_refused(site: ClusterSite) -> None:
+def test_a_setting_that_breaks_the_service_is_undone(site: ClusterSite, namespace: Namespace) -> None:
+    """Nobody listens at the broker's port: pages are answered all the same, but no worker gets ready."""
     with site.losing_nothing("a broken setting"):
-        site.refused("the check of", setting("LOG_LEVEL", "LOUD"))
+        site.refused("worker", overlay("cache:6379", "cache:6380"))
+    names = [each["metadata"]["name"] for each in namespace.kubectl.get("configmaps")]
+    assert len([name for name in names if name.startswith("settings-")]) == 1, names
+
+
+def test_a_setting_that_leads_to_no_database_reaches_no_pod_that_serves(site: ClusterSite) -> None:
+    with site.losing_nothing("a setting without a database"):
+        site.refused("nosuchdatabase", overlay("database:5432/service", "database:5432/nosuchdatabase"))
 
 
 def test_a_failed_migration_leaves_the_old_release_serving(site: ClusterSite) -> None:
@@ -182,6 +193,7 @@ def test_the_history_tells_every_rollout(namespace: Namespace) -> None:
     assert len(namespace.make("history").output.splitlines()) == min(20, len(namespace.history()))
 
 
+@pytest.mark.chaos
 def test_a_second_deployer_is_told_who_is_at_it(site: ClusterSite) -> None:
     with site.losing_nothing("two deployers"):
         site.hold_back_a_second_deploy()

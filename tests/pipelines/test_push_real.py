@@ -84,6 +84,7 @@ def test_a_commit_with_a_failing_test_leaves_the_old_one_and_the_pusher_sees_why
     revert(checkout)
 
 
+@pytest.mark.chaos
 def test_a_commit_with_a_failing_migration_leaves_the_old_one_and_the_pusher_sees_why(
     checkout: Checkout,
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_commit_with_a_failing_migration_leaves_the_old_one_and_the_pusher_see
     revert(checkout)
 
 
+@pytest.mark.chaos
 def test_three_pushes_in_quick_succession_end_with_the_third(checkout: Checkout) -> None:
     outputs, pushes = [], []
     for text in ("one", "two", "three"):

@@ -32,6 +32,15 @@ def setting(name: str, value: str, environment: str = "dev") -> Change:
     return named(change, f"{name} is {value}")
 
 
+def overlay(old: str, new: str, environment: str = "dev") -> Change:
+    """Other words in an environment's overlay, and nothing else."""
+
+    def change(checkout: Path) -> None:
+        replace(checkout / f"k8s/overlays/{environment}/kustomization.yaml", old, new)
+
+    return named(change, f"{new} in the overlay")
+
+
 def expanding_migration(column: str) -> Change:
     """A new nullable column: the running release does not notice."""
 

@@ -125,6 +125,7 @@ def test_a_release_that_is_not_well_leaves_the_old_one_serving(site: Site) -> No
     assert len(site.checkout.running("clock")) == 1
 
 
+@pytest.mark.chaos
 def test_a_killed_deployer_leaves_it_serving_and_the_next_deploy_cleans_up(site: Site) -> None:
     with site.losing_nothing("deployer killed at switch, with its children"):
         site.checkout.commit(says("after a kill"))

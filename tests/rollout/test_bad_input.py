@@ -263,6 +263,7 @@ def test_a_disk_that_is_full_when_the_database_is_copied_stops_the_rollout_befor
     assert columns(site) == before
 
 
+@pytest.mark.chaos
 def test_a_rollback_past_a_contracting_migration_is_refused_with_the_way_out(site: Checkout) -> None:
     """Last of all: from here on another release serves."""
 

@@ -74,11 +74,13 @@ def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(site: Site) 
         site.refused("never is ready", unready)
 
 
+@pytest.mark.chaos
 def test_a_release_whose_pages_fail_is_found_out_before_any_user_reaches_it(site: Site) -> None:
     with site.losing_nothing("pages fail"):
         site.refused("500", broken_page)
 
 
+@pytest.mark.chaos
 def test_a_failed_switch_undoes_code_and_settings(site: Site) -> None:
     with site.losing_nothing("worker cannot start"):
         site.refused("this worker cannot start", setting("WEB_THREADS", "3"), dead_worker)
@@ -143,6 +145,7 @@ def test_a_broker_that_loses_every_message_loses_no_task(site: Site) -> None:
         site.survive_a_broker_that_loses_everything()
 
 
+@pytest.mark.chaos
 def test_two_deploys_at_once_lose_nothing_and_the_second_is_told_who_is_at_it(site: Site) -> None:
     with site.losing_nothing("two deploys at once"):
         site.hold_back_a_second_deploy()

@@ -22,6 +22,8 @@ CRASHING_SECONDS = 15.0
 PENDING_SECONDS = 10.0
 """How long no node may have room; a node that is just coming back may."""
 WORDS = 300
+TAIL = 400
+"""Lines of a log that are looked at: Django's tracebacks are long."""
 
 
 def ready(pod: Thing) -> bool:
@@ -67,7 +69,7 @@ def words(cluster: Cluster, pod: Thing, of: Thing | None = None) -> str:
     of = of or next(iter((pod.get("status") or {}).get("containerStatuses") or []), {})
     container = of.get("name", pod["spec"]["containers"][0]["name"])
     previous = bool(of.get("restartCount")) and not of.get("ready")
-    lines = cluster.log(pod["metadata"]["name"], container, tail=40, previous=previous).strip().splitlines()
+    lines = cluster.log(pod["metadata"]["name"], container, tail=TAIL, previous=previous).strip().splitlines()
     return f"it said: {last_words(lines)[:WORDS]}" if lines else "it said nothing"
 
 
