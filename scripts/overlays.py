@@ -70,7 +70,9 @@ def table() -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="fail when the page is not current; write nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="fail when the page is not current; write nothing"
+    )
     options = parser.parse_args()
     text = PAGE.read_text()
     before, rest = text.split(BEGIN)

@@ -23,6 +23,7 @@ HOSTS = "tests/playbooks/hosts/"
 LOADED_HOSTS = (f"{HOSTS}test_haproxy", "tests/rollout/test_fleet")
 LOADED = (
     *(f"tests/rollout/test_{name}" for name in ("another", "controls", "promises")),
+    "tests/docker/test_compose",
     "tests/k8s/",
     *LOADED_HOSTS,
 )

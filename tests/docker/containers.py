@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.rollout.checkout import REPOSITORY
 
 
 def run(
-    *command: str, folder: Path = REPOSITORY, seconds: float = 900, check: bool = True, **told: str
+    *command: str,
+    folder: Path = REPOSITORY,
+    seconds: float = 900,
+    check: bool = True,
+    told: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Run a command. Gives what it printed; raises AssertionError when `check` and it failed."""
+    """Run a command with these variables more. Gives what it printed.
+
+    :raises AssertionError: it failed, and `check` was said.
+    """
     done = subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | told,
+        env=os.environ | dict(told),
         capture_output=True,
         text=True,
         check=False,

@@ -10,22 +10,27 @@ import pytest
 from tests.app.servers import has_engine
 from tests.docker.containers import run
 from tests.rollout.checkout import free_port, wait_until
+from tests.rollout.load import Load
+from tests.rollout.marefia_traffic import MarefiaTraffic
 
 pytestmark = pytest.mark.verify
 
 STORES = {"database": 5432, "cache": 6379}
 PROCESSES = ("web", "worker", "scheduler")
+START = ("python", "/srv/start.py")
+COUNT = "from marefia.stays.models import Booking; print(Booking.objects.count())"
 REACH = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
 
 
 class Project:
-    """The Compose project of this repository."""
+    """The Compose project of this repository, beside one that a person may have up."""
 
     def __init__(self) -> None:
         self.port = free_port()
 
-    def __call__(self, *words: str, check: bool = True, **told: str) -> str:
-        return run("scripts/compose", *words, check=check, PORT=str(self.port), **told)
+    def __call__(self, *words: str, **told: str) -> str:
+        own = {"PORT": str(self.port), "COMPOSE_PROJECT_NAME": "tried-by-tests"}
+        return run("scripts/compose", *words, told=own | told)
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
@@ -68,8 +73,20 @@ def test_each_may_be_restarted(project: Project, name: str) -> None:
     wait_until(well, f"{name} to be healthy again", 60, every=0.5)
 
 
+def test_people_browse_and_book(project: Project) -> None:
+    project("exec", "-T", "web", *START, "python", "manage.py", "demo")
+    with Load(f"http://localhost:{project.port}", MarefiaTraffic()) as load:
+        with load.window("compose"):
+            load.settle()
+        load.end()
+    report = load.report
+    assert not report.lost, "\n".join(record.line() for record in report.lost)
+    assert [record for record in load.records if record.window == "compose"]
+    bookings = json.loads(project("exec", "-T", "web", *START, "python", "manage.py", "shell", "-c", COUNT))
+    assert bookings > 0
+
+
 def test_down_keeps_the_data(project: Project) -> None:
-    project("exec", "-T", "web", "python", "manage.py", "demo")
     before = project.get("/api/v1/listings")
     project("down")
     project("up")

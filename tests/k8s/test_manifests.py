@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from rollout.kube_release import SECRETS, rendered
 from tests.k8s.namespace import Namespace
 from tests.parts import cluster
@@ -28,7 +29,7 @@ def objects(request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
     for each in found:
         if each["kind"] == "Namespace":
             each["metadata"]["name"] = kubectl.namespace
-            kubectl("apply", "--filename=-", told=yaml.safe_dump(each))
+            kubectl("apply", "--server-side", "--filename=-", told=yaml.safe_dump(each))
         else:
             each["metadata"]["namespace"] = kubectl.namespace
     yield found
