@@ -1,6 +1,8 @@
 """`make compose`: everything is healthy, a guest can browse and book, data stays, networks separate."""
 
 import json
+import os
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 
 from tests.app.servers import has_engine
 from tests.docker.containers import run
-from tests.rollout.checkout import free_port, wait_until
+from tests.rollout.checkout import REPOSITORY, free_port, wait_until
 from tests.rollout.load import Load
 from tests.rollout.marefia_traffic import MarefiaTraffic
 
@@ -112,3 +114,25 @@ def test_no_secret_is_in_a_process_list_or_in_the_configuration(project: Project
     assert len(secret) > 40
     assert secret not in project("config")
     assert secret not in project("top")
+
+
+def test_without_an_engine_it_says_so(project: Project) -> None:
+    done = subprocess.run(
+        ["scripts/compose"],
+        cwd=REPOSITORY,
+        env=os.environ | {"DOCKER_HOST": "unix:///nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "there is no Docker engine" in done.stderr
+
+
+def test_live_the_web_is_loaded_anew_when_a_file_of_this_clone_changes(project: Project) -> None:
+    project("up", LIVE="1")
+    assert project.get("/readyz")
+    (REPOSITORY / "app/marefia/urls.py").touch()
+    wait_until(lambda: "reloading" in project("logs", "web"), "the web to be loaded anew", 60, every=0.5)
+    wait_until(lambda: project.states()["web"] == "healthy", "the web to be healthy", 60, every=0.5)
