@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -13,6 +13,19 @@ from tests.rollout.load import Load
 from tests.rollout.processes import Process, alive, held_ports, tree
 from tests.rollout.report import Record, errors_said
 from tests.rollout.state import await_rest, unfinished_tasks
+
+
+@contextmanager
+def unharmed(checkout: Checkout) -> Iterator[None]:
+    """What is done inside may fail, but leaves what served before, with its settings, and no lease."""
+    version, told, current = checkout.version(), checkout.told(), checkout.read("current")["version"]
+    yield
+    assert checkout.version() == version, "another version serves"
+    assert checkout.told() == told
+    assert checkout.read("current")["version"] == current
+    assert not checkout.read("lease"), "the lease is still held"
+    assert not checkout.read("rollout"), "the rollout counts as under way"
+    checkout.require_whole()
 
 
 def killed(step: str, with_children: bool) -> str:
@@ -74,18 +87,9 @@ class Site:
         assert running["commit"] == commit
         return running["version"]
 
-    @contextmanager
-    def unharmed(self) -> Iterator[None]:
+    def unharmed(self) -> AbstractContextManager[None]:
         """What is done inside may fail, but leaves what served before, with its settings, and no lease."""
-        checkout = self.checkout
-        version, told, current = checkout.version(), checkout.told(), checkout.read("current")["version"]
-        yield
-        assert checkout.version() == version, "another version serves"
-        assert checkout.told() == told
-        assert checkout.read("current")["version"] == current
-        assert not checkout.read("lease"), "the lease is still held"
-        assert not checkout.read("rollout"), "the rollout counts as under way"
-        checkout.require_whole()
+        return unharmed(self.checkout)
 
     def refused(self, reason: str, *changes: Change) -> str:
         """Commit changes whose deploy has to fail, saying why in one line here and in the history."""
