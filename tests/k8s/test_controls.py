@@ -9,11 +9,19 @@ import pytest
 from tests.k8s.namespace import ClusterSite, Namespace
 from tests.rollout.changes import overlay, replace, visible_text
 from tests.rollout.checkout import Change
+from tests.rollout.marefia_traffic import MarefiaTraffic
 
 pytestmark = [pytest.mark.verify, pytest.mark.chaos]
 
 WEB = "k8s/base/service/web.yaml"
 SLOTS = "playbooks/plugins/module_utils/rollout/kube_slots.py"
+
+
+@pytest.fixture(scope="module")
+def site(namespace: Namespace) -> Iterator[ClusterSite]:
+    """The service under load, to be broken."""
+    with namespace.load(MarefiaTraffic()) as load:
+        yield ClusterSite(namespace, load)
 
 
 @contextmanager
@@ -63,12 +71,9 @@ def test_without_pre_stop_a_deploy_loses_requests(site: ClusterSite) -> None:
 
 
 def test_without_readiness_a_deploy_loses_requests(site: ClusterSite) -> None:
-    with without(site, lacks_readiness):
-        with (
-            pytest.raises(AssertionError, match=r"refused|reset|closed"),
-            site.losing_nothing("no readiness"),
-        ):
-            site.checkout.make("deploy")
+    lost = pytest.raises(AssertionError, match=r"refused|reset|closed")
+    with without(site, lacks_readiness), lost, site.losing_nothing("no readiness"):
+        site.checkout.make("deploy")
 
 
 def test_without_undo_a_setting_that_breaks_a_process_stays(site: ClusterSite, namespace: Namespace) -> None:
