@@ -45,7 +45,8 @@ def to(hexadecimal):
     return struct.pack("HH4s8x", socket.AF_INET, 0, bytes.fromhex(hexadecimal)[::-1])
 
 for way in ways:
-    entry = struct.pack("L16s16s16sHhLPhPLLH", 0, to(way[1]), to(way[2]), to(way[7]), int(way[3], 16), 0, 0, 0, 0, 0, 0, 0, 0)
+    where = to(way[1]), to(way[2]), to(way[7])
+    entry = struct.pack("L16s16s16sHhLPhPLLH", 0, *where, int(way[3], 16), *[0] * 8)
     fcntl.ioctl(asking, 0x890B, entry)
 """
 
