@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -50,6 +51,12 @@ def container(*words: str) -> Iterator[str]:
         yield name
     finally:
         docker("rm", "--force", "--volumes", name)
+
+
+def addresses(name: str) -> list[str]:
+    """Where a container is reached, in each of its networks."""
+    networks = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Networks"]
+    return [str(network["IPAddress"]) for network in networks.values()]
 
 
 def stopped(name: str) -> float:
