@@ -9,9 +9,7 @@ from pathlib import Path
 from rollout import bundle
 from rollout.files import write_atomically
 
-INSTALLED = (
-    "import importlib.metadata as m; print(*sorted(f'{d.name}=={d.version}' for d in m.distributions()), sep='\\n')"
-)
+INSTALLED = "import importlib.metadata as m; print(*sorted(f'{d.name}=={d.version}' for d in m.distributions()), sep='\\n')"
 
 
 def path_of(store: Path, name: str, version: str) -> Path:

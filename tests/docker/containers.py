@@ -13,6 +13,12 @@ from types import MappingProxyType
 
 from tests.rollout.checkout import REPOSITORY
 
+RECORDED = """
+import importlib.metadata as m
+files = {file.locate().resolve() for one in m.distributions() for file in one.files or ()}
+print(sum(file.stat().st_size for file in files if file.exists()))
+"""
+
 
 def run(
     *command: str,
@@ -51,6 +57,27 @@ def container(*words: str) -> Iterator[str]:
         yield name
     finally:
         docker("rm", "--force", "--volumes", name)
+
+
+def health(name: str) -> str:
+    """What the engine says of a container's health check: starting, healthy or unhealthy."""
+    return str(json.loads(docker("inspect", name))[0]["State"]["Health"]["Status"])
+
+
+def layers(image: str) -> list[str]:
+    """The digests of an image's layers, the base's first."""
+    found: list[str] = json.loads(docker("inspect", image))[0]["RootFS"]["Layers"]
+    return found
+
+
+def size_of(image: str) -> int:
+    """Bytes of an image on this machine."""
+    return int(docker("inspect", "--format", "{{.Size}}", image))
+
+
+def size_of_packages(image: str) -> int:
+    """Bytes of what an image's packages say that they installed: nothing that lies beside them."""
+    return int(docker("run", "--rm", image, "python", "-c", RECORDED))
 
 
 def addresses(name: str) -> list[str]:

@@ -1,6 +1,8 @@
 """`make compose`: everything is healthy, a guest can browse and book, data stays, networks separate."""
 
 import json
+import re
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.app.servers import has_engine
-from tests.docker.containers import addresses, docker, run, stopped
+from tests.docker.containers import addresses, docker, health, run, stopped
 from tests.rollout.checkout import free_port, wait_until
 from tests.rollout.load import Load
 from tests.rollout.marefia_traffic import MarefiaTraffic
@@ -49,6 +51,16 @@ class Project:
     def containers(self, service: str) -> list[str]:
         """The ids of a service's containers."""
         return self("ps", "--quiet", service).split()
+
+    def await_answers_of_both(self, since: float) -> None:
+        """Return when both webs have answered requests that the proxy passed on since a time."""
+        (proxy,) = self.containers("proxy")
+        served = re.compile(r"webs/(web\d) \S+ 200 ")
+        wait_until(
+            lambda: len(set(served.findall(docker("logs", "--since", f"{since:.3f}", proxy)))) == 2,
+            "both webs to answer",
+            every=0.5,
+        )
 
     def states(self) -> dict[str, str]:
         """The health of each service, or its state where it has none."""
@@ -101,17 +113,23 @@ def test_people_browse_and_book(project: Project) -> None:
 
 
 def test_a_web_that_is_stopped_under_load_ends_in_time_and_loses_no_request(project: Project) -> None:
-    project("up", "--detach", "--wait", "--no-recreate", "--scale", "web=2", "web")
+    project("scale", "web=2")
     webs = project.containers("web")
     assert len(webs) == 2
+    wait_until(lambda: all(health(web) == "healthy" for web in webs), "both webs to be healthy", 60)
+    began = time.time()
     with Load(f"http://localhost:{project.port}", MarefiaTraffic()) as load:
+        project.await_answers_of_both(began)
         for web in webs:
             with load.window("stop"):
                 assert stopped(web) < GRACE
             assert json.loads(docker("inspect", web))[0]["State"]["ExitCode"] == 0
             docker("start", web)
             with load.window("start"):
-                wait_until(lambda web=web: health(web) == "healthy", "the web to be healthy again", 60)
+                wait_until(
+                    lambda: all(health(each) == "healthy" for each in webs), "both webs to be well", 60
+                )
+                project.await_answers_of_both(time.time())
         load.end()
     project("scale", "web=1")
     report = load.report
