@@ -14,6 +14,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "playbooks/plugins/module_utils"))
 
+import sbom  # noqa: E402
 from rollout import bundle, image, service  # noqa: E402
 from rollout.errors import RolloutError, line_of  # noqa: E402
 from rollout.place import Place  # noqa: E402
@@ -78,11 +79,13 @@ def build(store: Path) -> str:
     return f"{path} ({path.stat().st_size / 1e6:.0f} MB)"
 
 
-def build_image(registry: str) -> str:
-    """Build the image of the checkout's release, and push it where there is a registry."""
-    made_from = source()
+def build_image(registry: str, store: Path) -> str:
+    """Build the image of the checkout's release, list its packages, and push it where there is a registry."""
+    made_from, facts = source(), service.load(CHECKOUT / service.FILE)
     origin = git("config", "--default", "", "--get", "remote.origin.url").strip()
-    return image.build(CHECKOUT, made_from.version, made_from.commit, made_from.files, registry, origin)
+    name = image.build(CHECKOUT, made_from.version, made_from.commit, made_from.files, registry, origin)
+    sbom.write(store, facts.name, made_from.version, name)
+    return name
 
 
 def listing(store: Path, place: Place) -> list[str]:
@@ -108,7 +111,8 @@ def main() -> int:
         "act",
         choices=["version", "build", "image", "list", "verify"],
         help=(
-            "version: of this checkout; build: its bundle; image: its image, pushed to REGISTRY if that is set; "
+            "version: of this checkout; build: its bundle; image: its image, pushed to REGISTRY if that is set, "
+            "and the list of its packages; "
             "list: the kept ones; verify: the kept bundles' checksums"
         ),
     )
@@ -131,7 +135,7 @@ def main() -> int:
         elif options.act == "build":
             print(build(options.store))
         elif options.act == "image":
-            print(build_image(os.environ.get("REGISTRY", "")))
+            print(build_image(os.environ.get("REGISTRY", ""), options.store))
         elif options.act == "verify":
             print(verify(options.store))
         else:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -10,18 +12,28 @@ from typing import Any
 import pytest
 
 from tests.app.servers import has_engine
-from tests.docker.containers import run
+from tests.docker.containers import addresses, docker, health, run, stopped
 from tests.rollout.checkout import REPOSITORY, free_port, wait_until
 from tests.rollout.load import Load
 from tests.rollout.marefia_traffic import MarefiaTraffic
 
 pytestmark = pytest.mark.verify
 
-STORES = {"database": 5432, "cache": 6379}
 PROCESSES = ("web", "worker", "scheduler")
+PORTS = {"proxy": 8080, "web": 8000, "database": 5432, "cache": 6379}
+REACHED = {
+    "proxy": {"web"},
+    "web": {"proxy", "database", "cache"},
+    "worker": {"web", "database", "cache"},
+    "scheduler": {"web", "database", "cache"},
+    "database": {"web"},
+    "cache": {"web"},
+}
+"""Who reaches whom: all that share a network."""
+GRACE = 40.0
+"""Seconds that compose.yml gives a process to stop."""
 START = ("python", "/srv/start.py")
 COUNT = "from marefia.stays.models import Booking; print(Booking.objects.count())"
-REACH = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
 
 
 class Project:
@@ -31,12 +43,26 @@ class Project:
         self.port = free_port()
 
     def __call__(self, *words: str, **told: str) -> str:
-        own = {"PORT": str(self.port), "COMPOSE_PROJECT_NAME": "tried-by-tests"}
+        own = {"PORT": str(self.port), "COMPOSE_PROJECT_NAME": f"tried-{os.getpid()}"}
         return run("scripts/compose", *words, told=own | told)
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
             return answer.read()
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's containers."""
+        return self("ps", "--quiet", service).split()
+
+    def await_answers_of_both(self, since: float) -> None:
+        """Return when both webs have answered requests that the proxy passed on since a time."""
+        (proxy,) = self.containers("proxy")
+        served = re.compile(r"webs/(web\d) \S+ 200 ")
+        wait_until(
+            lambda: len(set(served.findall(docker("logs", "--since", f"{since:.3f}", proxy)))) == 2,
+            "both webs to answer",
+            every=0.5,
+        )
 
     def states(self) -> dict[str, str]:
         """The health of each service, or its state where it has none."""
@@ -88,6 +114,32 @@ def test_people_browse_and_book(project: Project) -> None:
     assert int(said.split()[-1]) > 0
 
 
+def test_a_web_that_is_stopped_under_load_ends_in_time_and_loses_no_request(project: Project) -> None:
+    project("scale", "web=2")
+    webs = project.containers("web")
+    assert len(webs) == 2
+    wait_until(lambda: all(health(web) == "healthy" for web in webs), "both webs to be healthy", 60)
+    began = time.time()
+    with Load(f"http://localhost:{project.port}", MarefiaTraffic()) as load:
+        project.await_answers_of_both(began)
+        for web in webs:
+            with load.window("stop"):
+                assert stopped(web) < GRACE
+            assert json.loads(docker("inspect", web))[0]["State"]["ExitCode"] == 0
+            docker("start", web)
+            with load.window("start"):
+                wait_until(
+                    lambda: all(health(each) == "healthy" for each in webs), "both webs to be well", 60
+                )
+                project.await_answers_of_both(time.time())
+        load.end()
+    project("scale", "web=1")
+    report = load.report
+    assert not report.lost, "\n".join(record.line() for record in report.lost)
+    assert report.within("stop")
+    assert report.within("start")
+
+
 def test_down_keeps_the_data(project: Project) -> None:
     before = project.get("/api/v1/listings")
     project("down")
@@ -96,17 +148,24 @@ def test_down_keeps_the_data(project: Project) -> None:
     assert b'"count":0' not in before.replace(b" ", b"")
 
 
-@pytest.mark.parametrize("store", STORES)
-def test_the_stores_are_reached_by_the_service_and_not_by_the_proxy(project: Project, store: str) -> None:
-    for process in PROCESSES:
-        project("exec", "-T", process, "python", "-c", REACH, store, str(STORES[store]))
-    said = project("exec", "-T", "proxy", "sh", "-c", f"getent hosts {store} || echo could not resolve")
-    assert "could not resolve" in said
+@pytest.mark.parametrize("name", REACHED)
+def test_each_reaches_what_shares_a_network_with_it_and_nothing_else(project: Project, name: str) -> None:
+    tries = [
+        f"(timeout 2 bash -c '</dev/tcp/{address}/{port}' && echo {other}) &"
+        for other, port in PORTS.items()
+        for address in addresses(project.containers(other)[0])
+    ]
+    reached = docker("exec", project.containers(name)[0], "bash", "-c", f"{' '.join(tries)} wait")
+    assert set(reached.split()) - {name} == REACHED[name]
+    if name in PORTS:
+        assert name in reached.split()
 
 
-def test_the_stores_reach_nothing_outside(project: Project) -> None:
-    said = project("exec", "-T", "database", "sh", "-c", "getent hosts proxy || echo could not resolve")
-    assert "could not resolve" in said
+@pytest.mark.parametrize("name", REACHED)
+def test_only_the_proxy_has_a_way_out(project: Project, name: str) -> None:
+    routes = docker("exec", project.containers(name)[0], "cat", "/proc/net/route").splitlines()[1:]
+    assert routes
+    assert any(route.split()[1] == "00000000" for route in routes) == (name == "proxy")
 
 
 def test_no_secret_is_in_a_process_list_or_in_the_configuration(project: Project) -> None:
