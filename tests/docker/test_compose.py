@@ -31,7 +31,7 @@ class Project:
         self.port = free_port()
 
     def __call__(self, *words: str, **told: str) -> str:
-        own = {"PORT": str(self.port), "COMPOSE_PROJECT_NAME": "tried-by-tests"}
+        own = {"PORT": str(self.port), "COMPOSE_PROJECT_NAME": f"tried-{os.getpid()}"}
         return run("scripts/compose", *words, told=own | told)
 
     def get(self, path: str) -> Any:
