@@ -5,6 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pymysql
+
 from marefia import logs
 from marefia.environment import read_or_exit
 
@@ -76,25 +78,48 @@ AWAY_AFTER = {  # libpq's names; seconds, but for the last one: milliseconds
 }
 
 
-def _database(parsed: dict[str, Any], data_dir: Path) -> dict[str, Any]:
+# PyMySQL speaks the protocol without headers and compilers. Time is UTC, which Django stores; strict, so that what does
+# not fit is refused and not cut off.
+MARIADB = {
+    "charset": "utf8mb4",
+    "init_command": "SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', "
+    "innodb_lock_wait_timeout = 30",
+    "isolation_level": "read committed",
+    "connect_timeout": 3,
+    "read_timeout": 60,
+    "write_timeout": 60,
+}
+
+
+def _database(parsed: dict[str, Any], data_dir: Path, mysql_password: str | None) -> dict[str, Any]:
     """Complete what DATABASE_URL says. SQLite: a relative path is in the data folder.
 
     WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock when a transaction begins, so
     none fails half-way for having read first; FULL syncs each commit: acknowledged rows outlive power cuts.
-    PostgreSQL: a server that does not answer is away after seconds, not after the minutes that TCP has for it.
+    A server that does not answer is away after seconds, not after the minutes that TCP has for it.
     """
-    common = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-    if parsed["ENGINE"] != "django.db.backends.sqlite3":
-        return parsed | common | {"OPTIONS": AWAY_AFTER if "postgresql" in parsed["ENGINE"] else {}}
+    done = parsed | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    if "postgresql" in parsed["ENGINE"]:
+        return done | {"OPTIONS": AWAY_AFTER}
+    if "mysql" in parsed["ENGINE"]:
+        pymysql.version_info = (
+            2,
+            2,
+            1,
+            "final",
+            0,
+        )  # of mysqlclient, whose place it takes; Django asks for it
+        pymysql.install_as_MySQLdb()
+        return done | {"OPTIONS": MARIADB, "PASSWORD": parsed.get("PASSWORD") or mysql_password or ""}
     options = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
-    return parsed | common | {"NAME": str(data_dir / parsed["NAME"]), "OPTIONS": options}
+    return done | {"NAME": str(data_dir / parsed["NAME"]), "OPTIONS": options}
 
 
-DATABASES = {"default": _database(ENV.database, ENV.data_dir)}
+DATABASES = {"default": _database(ENV.database, ENV.data_dir, ENV.mysql_password)}
 
 # -- accounts
 
