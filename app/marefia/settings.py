@@ -5,8 +5,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pymysql
-
 from marefia import logs
 from marefia.environment import read_or_exit
 
@@ -78,20 +76,28 @@ AWAY_AFTER = {  # libpq's names; seconds, but for the last one: milliseconds
 }
 
 
-# PyMySQL speaks the protocol without headers and compilers. Time is UTC, which Django stores; strict, so that what does
-# not fit is refused and not cut off.
-MARIADB = {
-    "charset": "utf8mb4",
-    "init_command": "SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', "
+# PyMySQL: it needs no headers and no compiler. Strict: what does not fit is refused, not cut off. READ COMMITTED, as on
+# PostgreSQL: after the wait for a lock a transaction sees what the other one did, and no gaps are locked.
+MARIADB_SESSION = (
+    "sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    "time_zone = '+00:00'",
     "innodb_lock_wait_timeout = 30",
-    "isolation_level": "read committed",
-    "connect_timeout": 3,
-    "read_timeout": 60,
-    "write_timeout": 60,
-}
+)
+MARIADB = {"charset": "utf8mb4", "isolation_level": "read committed", "connect_timeout": 3}
+MARIADB_ANSWERS_WITHIN = 60  # seconds; PyMySQL has no other way to notice that a server is away
 
 
-def _database(parsed: dict[str, Any], data_dir: Path, mysql_password: str | None) -> dict[str, Any]:
+def _mariadb(password: str, session: str) -> dict[str, Any]:
+    """What is particular to MariaDB. Who says limits for the session is bound by those and not by ours."""
+    import pymysql
+
+    pymysql.install_as_MySQLdb()
+    timeouts = {} if session else dict.fromkeys(("read_timeout", "write_timeout"), MARIADB_ANSWERS_WITHIN)
+    init = f"SET {', '.join(MARIADB_SESSION)}{session and ', ' + session}"
+    return {"OPTIONS": MARIADB | timeouts | {"init_command": init}, "PASSWORD": password}
+
+
+def _database(parsed: dict[str, Any], data_dir: Path, mysql: tuple[str, str]) -> dict[str, Any]:
     """Complete what DATABASE_URL says. SQLite: a relative path is in the data folder.
 
     WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock when a transaction begins, so
@@ -102,15 +108,8 @@ def _database(parsed: dict[str, Any], data_dir: Path, mysql_password: str | None
     if "postgresql" in parsed["ENGINE"]:
         return done | {"OPTIONS": AWAY_AFTER}
     if "mysql" in parsed["ENGINE"]:
-        pymysql.version_info = (
-            2,
-            2,
-            1,
-            "final",
-            0,
-        )  # of mysqlclient, whose place it takes; Django asks for it
-        pymysql.install_as_MySQLdb()
-        return done | {"OPTIONS": MARIADB, "PASSWORD": parsed.get("PASSWORD") or mysql_password or ""}
+        password, session = mysql
+        return done | _mariadb(parsed.get("PASSWORD") or password, session)
     options = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
@@ -119,7 +118,7 @@ def _database(parsed: dict[str, Any], data_dir: Path, mysql_password: str | None
     return done | {"NAME": str(data_dir / parsed["NAME"]), "OPTIONS": options}
 
 
-DATABASES = {"default": _database(ENV.database, ENV.data_dir, ENV.mysql_password)}
+DATABASES = {"default": _database(ENV.database, ENV.data_dir, (ENV.mysql_password, ENV.mysql_session))}
 
 # -- accounts
 

@@ -10,7 +10,7 @@ from django.db import migrations
 
 NAME = "booking_no_overlap"
 CREATE = """
-CREATE OR REPLACE TRIGGER {name}_{event} BEFORE {event} ON stays_booking FOR EACH ROW
+CREATE TRIGGER {name}_{event} BEFORE {event} ON stays_booking FOR EACH ROW
 BEGIN
     IF NEW.status = 'confirmed' THEN
         SELECT id INTO @booking_listing FROM stays_listing WHERE id = NEW.listing_id FOR UPDATE;
