@@ -1,6 +1,6 @@
 """Booking a listing: no two active bookings overlap, and one reference is one booking.
 
-A lock for each listing keeps the rule here; on PostgreSQL a constraint keeps it too and on MariaDB triggers do, whoever writes.
+A lock for each listing keeps the rule here; whoever writes, so does a constraint on PostgreSQL, triggers on MariaDB.
 """
 
 import datetime
