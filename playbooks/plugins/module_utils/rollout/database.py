@@ -25,7 +25,10 @@ BACKUPS_KEPT = 3
 JUDGE, LOCK = "migration_judge.py", "migration_lock.py"
 PROBLEMS = ("conflicts", "model_changes", "refused")
 POSTGRESQL, MARIADB = "postgresql", "mysql"  # as Django names the vendors; MySQL is MariaDB to it
-UNDONE = {MARIADB: "left nothing half done"}
+FAILED = {
+    POSTGRESQL: "the migration failed and was undone by its transaction",
+    MARIADB: "the migration failed; what went before it in the same rollout stays applied",
+}
 LOCK_TIMEOUT_SECONDS = 5  # for a table: whoever waits for it longer than that keeps all others waiting behind
 SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")  # their text alone does not say where
 STILL_LOCKED = 75  # migration_lock.py's exit status
@@ -261,7 +264,7 @@ def migrate(place: Place, told: dict[str, str], seconds: float) -> float:
         )
     if done.returncode:
         raise RolloutError(
-            f"the migration failed and {UNDONE.get(vendor, 'was undone by its transaction')}: {last_words(done)}",
+            f"{FAILED.get(str(vendor), FAILED[POSTGRESQL])}: {last_words(done)}",
             "mend the migration and deploy again",
         )
     return time.monotonic() - begin
