@@ -99,7 +99,7 @@ def write(lines: Iterable[str]) -> None:
     with connection.constraint_checks_disabled(), transaction.atomic():
         for name in ("auth_permission", "django_content_type"):
             if name in known:
-                known[name]._base_manager.all()._raw_delete(using=connection.alias)  # type: ignore[attr-defined]
+                known[name]._base_manager.all()._raw_delete(using=connection.alias)
         for last, group in itertools.groupby(map(json.loads, lines), key=lambda line: line[0]):
             if last is None:
                 break
@@ -157,7 +157,7 @@ def slow() -> Iterator[str]:
 def _ask(queries: dict[str, str]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(queries[connection.vendor])
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def diagram() -> Iterator[str]:
