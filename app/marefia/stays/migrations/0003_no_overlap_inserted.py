@@ -39,4 +39,4 @@ def drop(apps: Any, editor: Any, event: str = "insert") -> None:
 
 class Migration(migrations.Migration):
     dependencies = [("stays", "0002_no_overlap")]
-    operations = [migrations.RunPython(add, drop)]
+    operations = [migrations.RunPython(add, drop, atomic=False)]

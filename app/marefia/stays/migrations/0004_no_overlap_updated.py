@@ -11,5 +11,7 @@ inserted = import_module("marefia.stays.migrations.0003_no_overlap_inserted")
 class Migration(migrations.Migration):
     dependencies = [("stays", "0003_no_overlap_inserted")]
     operations = [
-        migrations.RunPython(partial(inserted.add, event="update"), partial(inserted.drop, event="update"))
+        migrations.RunPython(
+            partial(inserted.add, event="update"), partial(inserted.drop, event="update"), atomic=False
+        )
     ]
