@@ -49,11 +49,11 @@ def postgresql() -> Iterator[tuple[Server, str]]:
 
 @contextmanager
 def mariadb() -> Iterator[tuple[Server, str]]:
-    """A MariaDB server, and the URL of its administrator's database."""
+    """A MariaDB server, and the URL of an empty database as its administrator."""
     has_engine()
-    told = ("--env", f"MARIADB_ROOT_PASSWORD={PASSWORD}")
+    told = ("--env", f"MARIADB_ROOT_PASSWORD={PASSWORD}", "--env", "MARIADB_DATABASE=service")
     server = Server("mariadb:11.8", 3306, *told, command=("--innodb-flush-log-at-trx-commit=0",))
-    url = f"mysql://root:{PASSWORD}@127.0.0.1:{server.port}/mysql"
+    url = f"mysql://root:{PASSWORD}@127.0.0.1:{server.port}/service"
     try:
         wait_for(lambda: takes_connections(url), 60)
         yield server, url
