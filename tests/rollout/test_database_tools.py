@@ -1,0 +1,88 @@
+"""scripts/db on the service that runs here: what it says of the database, and what it carries elsewhere."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.app import servers
+from tests.rollout.checkout import Checkout
+
+pytestmark = pytest.mark.verify
+
+
+def db(
+    checkout: Checkout, *words: str, given: str = "", check: bool = True, **told: str
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        ["scripts/db", *words],
+        cwd=checkout.path,
+        env=checkout.environment | told,
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert not check or done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_dump_is_loaded_again_and_changes_nothing(up: Checkout, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.jsonl.gz", tmp_path / "second.jsonl"
+    db(up, "dump", str(first))
+    db(up, "load", str(first))
+    db(up, "dump", str(second))
+    unpacked = subprocess.run(["gzip", "-dc", first], capture_output=True, text=True, check=True).stdout
+    assert unpacked == second.read_text()
+    assert '"model": "stays.listing"' in unpacked
+
+
+def test_a_copy_on_another_server_has_the_same_checksums(up: Checkout) -> None:
+    with servers.postgresql() as (_, url):
+        refused = db(up, "copy", url, check=False)
+        assert refused.returncode == 1
+        assert "migrate" in refused.stderr
+        serving = up.root / "slots" / up.serving_slot() / "env"
+        assert serving.exists()
+
+
+def test_what_it_says_of_indexes_and_slow_statements(up: Checkout) -> None:
+    lines = db(up, "indexes").stdout.splitlines()
+    assert not [line for line in lines if line.startswith("missing")], lines
+    refused = db(up, "slow", check=False)
+    assert refused.returncode == 1
+    assert "keeps no record of statements; look on PostgreSQL or MariaDB" in refused.stderr
+
+
+def test_a_shell_asks_the_database_itself(up: Checkout) -> None:
+    done = db(up, "shell", given="SELECT 'here ' || count(*) > 0 FROM stays_listing;\n", check=False)
+    if shutil.which("sqlite3"):
+        assert (done.returncode, done.stdout) == (0, "1\n")
+    else:
+        assert "sqlite3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("dump",), "dump takes a target"),
+        (("slow", "x"), "slow takes no target"),
+        (("load", "/nowhere.jsonl"), "nowhere"),
+        (("copy", "oracle://x"), "oracle"),
+    ],
+)
+def test_bad_input_is_one_line(up: Checkout, words: tuple[str, ...], said: str) -> None:
+    done = db(up, *words, check=False)
+    assert done.returncode != 0
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_without_a_service_it_says_so_and_a_dry_run_does_nothing(up: Checkout, tmp_path: Path) -> None:
+    done = db(up, "indexes", check=False, ROLLOUT_ROOT=str(tmp_path))
+    assert done.stderr == f"error: no release serves in {tmp_path}; run `make up`\n"
+    target = tmp_path / "dump.jsonl"
+    assert "would dump" in db(up, "dump", str(target), "--dry-run").stdout
+    assert not target.exists()
