@@ -18,6 +18,7 @@ from typing import Any
 
 import django
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
 
@@ -210,5 +211,5 @@ if __name__ == "__main__":
     except BrokenPipeError:  # who was read to has said why it stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (CannotError, django.db.Error) as error:
+    except (CannotError, ImproperlyConfigured, django.db.Error) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
