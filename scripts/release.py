@@ -14,8 +14,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "playbooks/plugins/module_utils"))
 
-import sbom  # noqa: E402
-from rollout import bundle, image, service  # noqa: E402
+from rollout import bundle, image, sbom, service  # noqa: E402
 from rollout.errors import RolloutError, line_of  # noqa: E402
 from rollout.place import Place  # noqa: E402
 

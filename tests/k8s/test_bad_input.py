@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def asks_for(cpu: str, quota: str = "4") -> Change:
     return change
 
 
-def refused(namespace: Namespace, words: str, target: str = "deploy", *more: str, **told: str) -> None:
+def refused(namespace: Namespace, words: str, target: str = "deploy", *more: str, **told: Any) -> None:
     """Run a target that has to fail with these words in one line, and to leave everything as it was."""
     with unharmed(namespace):
         done = namespace.make(target, *more, check=False, **told)

@@ -1,4 +1,7 @@
-"""What was put into an image, as a CycloneDX document beside the release's bundle (https://cyclonedx.org/docs/1.6/json/)."""
+"""What was put into an image, as a CycloneDX document beside the release's bundle.
+
+Its form: https://cyclonedx.org/docs/1.6/json/
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,13 @@ import json
 import sys
 from pathlib import Path
 
-from rollout import bundle
-from rollout.files import write_atomically
+from . import bundle
+from .files import write_atomically
 
-INSTALLED = "import importlib.metadata as m; print(*sorted(f'{d.name}=={d.version}' for d in m.distributions()), sep='\\n')"
+INSTALLED = """
+from importlib.metadata import distributions
+print(*sorted(f"{each.name}=={each.version}" for each in distributions()), sep="\\n")
+"""
 
 
 def path_of(store: Path, name: str, version: str) -> Path:
