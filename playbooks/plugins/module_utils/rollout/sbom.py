@@ -24,7 +24,7 @@ def path_of(store: Path, name: str, version: str) -> Path:
 
 
 def write(store: Path, name: str, version: str, image: str) -> Path:
-    """Ask the image's own Python for its packages, and write them down. The base image's are its publisher's to tell."""
+    """Ask the image's own Python for its packages, and write them down. The base's are its publisher's to tell."""
     asked = ["docker", "run", "--rm", "--network", "none", image, "python", "-c", INSTALLED]
     installed = bundle.run(asked, "run `docker info`: the engine has to run what it built")
     tool = [str(Path(sys.executable).with_name("cyclonedx-py")), "requirements", "--output-reproducible", "-"]
