@@ -219,5 +219,5 @@ if __name__ == "__main__":
     except BrokenPipeError:  # who was read to has said why it stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (CannotError, ImproperlyConfigured, django.db.Error) as error:
+    except (CannotError, ImportError, ImproperlyConfigured, django.db.Error) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
