@@ -23,7 +23,7 @@ STAGES = ("dev", "staging", "production")
 FILE_KEYS = {
     "ALLOWED_HOSTS": "names under which clients may ask, with commas between",
     "BROKER_URL": "Celery's broker, redis://host:port/number; filesystem://localhost: files in DATA_DIR",
-    "DATABASE_URL": "the database, postgres://user@host:port/name; sqlite:///name is a file in DATA_DIR",
+    "DATABASE_URL": "postgres:// or mysql://user@host:port/name; sqlite:///name is a file in DATA_DIR",
     "HTTPS": "whether clients come by TLS: cookies for TLS only, HSTS, and X-Forwarded-Proto is believed",
     "LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR",
     "MAIL_FROM": "the sender of mails",
@@ -37,6 +37,8 @@ PROCESS_KEYS = {
     "BROKER_PASSWORD": "of BROKER_URL; may be absent",  # pragma: allowlist secret
     "DATA_DIR": "what has to outlive a release: database, broker, mails, media",
     "ENVIRONMENT": "dev, staging or production",
+    "MYSQL_PWD": "of a mysql:// DATABASE_URL; may be absent",  # pragma: allowlist secret
+    "MYSQL_SESSION": "variables of each session with a mysql:// database, as SET takes them; may be absent",
     "PGPASSWORD": "of DATABASE_URL, read by PostgreSQL's own library; may be absent",  # pragma: allowlist secret
     "READY_FILE": "worker and scheduler touch it when they are ready; may be absent",
     "RELEASE_COMMIT": "what /version says",
@@ -47,7 +49,7 @@ PROCESS_KEYS = {
     "STATIC_SHARED": "the hashed static files of all kept releases",
 }
 KEYS = FILE_KEYS.keys() | PROCESS_KEYS.keys()
-OPTIONAL = {"BROKER_PASSWORD", "PGPASSWORD", "READY_FILE"}
+OPTIONAL = {"BROKER_PASSWORD", "MYSQL_PWD", "MYSQL_SESSION", "PGPASSWORD", "READY_FILE"}
 
 
 class BadEnvironmentError(Exception):
@@ -71,6 +73,8 @@ class Environment:
     trusted_origins: tuple[str, ...]
     https: bool
     database: dict[str, Any]
+    mysql_password: str = field(repr=False)
+    mysql_session: str
     broker_url: str
     broker_password: str | None = field(repr=False)
     mail: dict[str, Any]
@@ -103,6 +107,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         "trusted_origins": tuple(env.list("TRUSTED_ORIGINS") or ()),
         "https": env.bool("HTTPS"),
         "database": env.dj_db_url("DATABASE_URL"),
+        "mysql_password": env.str("MYSQL_PWD", ""),
+        "mysql_session": env.str("MYSQL_SESSION", ""),
         "broker_url": env.str("BROKER_URL", validate=validate.Regexp(r"\A[a-z+]+://", error="must be a URL")),
         "broker_password": env.str("BROKER_PASSWORD", None),
         "mail": env.dj_email_url("MAIL_URL") if mail_url else {},

@@ -76,25 +76,49 @@ AWAY_AFTER = {  # libpq's names; seconds, but for the last one: milliseconds
 }
 
 
-def _database(parsed: dict[str, Any], data_dir: Path) -> dict[str, Any]:
+# PyMySQL: it needs no headers and no compiler. Strict: what does not fit is refused, not cut off. READ COMMITTED, as on
+# PostgreSQL: after the wait for a lock a transaction sees what the other one did, and no gaps are locked.
+MARIADB_SESSION = (
+    "sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    "time_zone = '+00:00'",
+    "innodb_lock_wait_timeout = 30",
+)
+MARIADB = {"charset": "utf8mb4", "isolation_level": "read committed", "connect_timeout": 3}
+MARIADB_ANSWERS_WITHIN = 60  # seconds; PyMySQL has no other way to notice that a server is away
+
+
+def _mariadb(password: str, session: str) -> dict[str, Any]:
+    """What is particular to MariaDB. Who says limits for the session is bound by those and not by ours."""
+    import pymysql
+
+    pymysql.install_as_MySQLdb()
+    timeouts = {} if session else dict.fromkeys(("read_timeout", "write_timeout"), MARIADB_ANSWERS_WITHIN)
+    init = f"SET {', '.join(MARIADB_SESSION)}{session and ', ' + session}"
+    return {"OPTIONS": MARIADB | timeouts | {"init_command": init}, "PASSWORD": password}
+
+
+def _database(parsed: dict[str, Any], data_dir: Path, mysql: tuple[str, str]) -> dict[str, Any]:
     """Complete what DATABASE_URL says. SQLite: a relative path is in the data folder.
 
     WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock when a transaction begins, so
     none fails half-way for having read first; FULL syncs each commit: acknowledged rows outlive power cuts.
-    PostgreSQL: a server that does not answer is away after seconds, not after the minutes that TCP has for it.
+    A server that does not answer is away after seconds, not after the minutes that TCP has for it.
     """
-    common = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
-    if parsed["ENGINE"] != "django.db.backends.sqlite3":
-        return parsed | common | {"OPTIONS": AWAY_AFTER if "postgresql" in parsed["ENGINE"] else {}}
+    done = parsed | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    if "postgresql" in parsed["ENGINE"]:
+        return done | {"OPTIONS": AWAY_AFTER}
+    if "mysql" in parsed["ENGINE"]:
+        password, session = mysql
+        return done | _mariadb(parsed.get("PASSWORD") or password, session)
     options = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
-    return parsed | common | {"NAME": str(data_dir / parsed["NAME"]), "OPTIONS": options}
+    return done | {"NAME": str(data_dir / parsed["NAME"]), "OPTIONS": options}
 
 
-DATABASES = {"default": _database(ENV.database, ENV.data_dir)}
+DATABASES = {"default": _database(ENV.database, ENV.data_dir, (ENV.mysql_password, ENV.mysql_session))}
 
 # -- accounts
 

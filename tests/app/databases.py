@@ -1,4 +1,4 @@
-"""What the service's processes store in: a SQLite file each, or a database each on a PostgreSQL server."""
+"""What the service's processes store in: a SQLite file each, or a database each on a PostgreSQL or MariaDB server."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+import pymysql
 
 
 def server() -> str:
-    """The URL of the PostgreSQL server that the tests were given, or ''."""
+    """The URL of the server that the tests were given, or ''."""
     return os.environ.get("TEST_DATABASE_URL", "")
 
 
@@ -27,8 +28,42 @@ def new(folder: Path, like: Database | None = None) -> Database:
             shutil.copy(like.file, folder)
         return made
     made = Database(urlsplit(server())._replace(path=f"/service_{uuid.uuid4().hex}").geturl())
-    execute(server(), f"CREATE DATABASE {made.name} TEMPLATE {like.name if like else 'template1'}")
+    if made.is_mariadb:
+        execute(server(), f"CREATE DATABASE {made.name}")
+        if like:
+            _copy(like, made)
+    else:
+        execute(server(), f"CREATE DATABASE {made.name} TEMPLATE {like.name if like else 'template1'}")
     return made
+
+
+def _copy(source: Database, made: Database) -> None:
+    """MariaDB knows no templates."""
+    statements = ["SET foreign_key_checks = 0"]
+    for (table,) in source.sql("SHOW TABLES"):
+        statements += [
+            source.sql(f"SHOW CREATE TABLE {table}")[0][1],
+            f"INSERT INTO {table} SELECT * FROM {source.name}.{table}",  # noqa: S608  # its own tables
+        ]
+    statements += [
+        source.sql(f"SHOW CREATE TRIGGER {trigger[0]}")[0][2] for trigger in source.sql("SHOW TRIGGERS")
+    ]
+    with closing(_mariadb(made.url)) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def _mariadb(url: str) -> Any:
+    to = urlsplit(url)
+    return pymysql.connect(
+        host=to.hostname,
+        port=to.port or 3306,
+        user=to.username,
+        password=to.password or "",
+        database=to.path[1:],
+        autocommit=True,
+        init_command="SET time_zone = '+00:00'",
+    )
 
 
 class Database:
@@ -37,6 +72,7 @@ class Database:
     def __init__(self, url: str, file: Path | None = None) -> None:
         self.url, self.file = url, file
         self.name = urlsplit(url).path[1:]
+        self.is_mariadb = url.startswith("mysql:")
 
     def sql(self, query: str, *values: Any) -> list[Any]:
         """Return rows, or write; values stand for %s."""
@@ -48,11 +84,15 @@ class Database:
     def drop(self) -> None:
         """Delete it on its server; a file goes with its folder."""
         if not self.file:
-            execute(server(), f"DROP DATABASE {self.name} WITH (FORCE)")
+            execute(server(), f"DROP DATABASE {self.name}{'' if self.is_mariadb else ' WITH (FORCE)'}")
 
 
 def execute(url: str, query: str, *values: Any) -> list[Any]:
-    """Return rows of a PostgreSQL database, or write to it."""
+    """Return rows of a server's database, or write to it."""
+    if url.startswith("mysql:"):
+        with closing(_mariadb(url)) as connection, connection.cursor() as cursor:
+            cursor.execute(query, values or None)
+            return list(cursor.fetchall()) if cursor.description else []
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.execute(query, values or None)
         return cursor.fetchall() if cursor.description else []

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis for tests, as containers of any Docker engine; they end with the tests."""
+"""PostgreSQL, MariaDB and Redis for tests, as containers of any Docker engine; they end with the tests."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+import pymysql
 
 from tests import parts
+from tests.app import databases
 from tests.app.service import wait_for
 
 PASSWORD = "quiet-hills-7"  # pragma: allowlist secret
@@ -46,6 +48,20 @@ def postgresql() -> Iterator[tuple[Server, str]]:
 
 
 @contextmanager
+def mariadb() -> Iterator[tuple[Server, str]]:
+    """A MariaDB server, and the URL of an empty database as its administrator."""
+    has_engine()
+    told = ("--env", f"MARIADB_ROOT_PASSWORD={PASSWORD}", "--env", "MARIADB_DATABASE=service")
+    server = Server("mariadb:11.8", 3306, *told, command=("--innodb-flush-log-at-trx-commit=0",))
+    url = f"mysql://root:{PASSWORD}@127.0.0.1:{server.port}/service"
+    try:
+        wait_for(lambda: takes_connections(url), 60)
+        yield server, url
+    finally:
+        docker("rm", "--force", "--volumes", server.name)
+
+
+@contextmanager
 def redis() -> Iterator[tuple[Server, str]]:
     """A Redis server with PASSWORD, and its URL without."""
     has_engine()
@@ -62,6 +78,15 @@ def answers(url: str) -> bool:
     try:
         psycopg.connect(url, connect_timeout=2).close()
     except psycopg.OperationalError:
+        return False
+    return True
+
+
+def takes_connections(url: str) -> bool:
+    """Whether a MariaDB server does."""
+    try:
+        databases.execute(url, "SELECT 1")
+    except pymysql.OperationalError:
         return False
     return True
 

@@ -1,6 +1,6 @@
 """Booking a listing: no two active bookings overlap, and one reference is one booking.
 
-A lock for each listing keeps the rule here; on PostgreSQL a constraint keeps it too, whoever writes.
+A lock for each listing keeps the rule here; whoever writes, so does a constraint on PostgreSQL, triggers on MariaDB.
 """
 
 import datetime
@@ -15,7 +15,7 @@ from marefia.outbox import mail, queue
 from marefia.stays.models import Booking, BookingStatus, Listing
 
 MAX_NIGHTS = 90
-NO_OVERLAP = "booking_no_overlap"  # the constraint
+NO_OVERLAP = "booking_no_overlap"  # the constraint, and what the triggers say
 TAKEN = "Some of these nights are taken."
 
 

@@ -57,6 +57,8 @@ def migrate(place: Place, lease: Lease, told: dict[str, str], demo: bool, second
     if rollout["migrations"]:
         if rollout["vendor"] == database.POSTGRESQL:
             copied = "not copied: PostgreSQL's archived log goes back to any second"
+        elif rollout["vendor"] == database.MARIADB:
+            copied = "not copied: MariaDB's binary log and dumps are its administrator's"
         else:
             copies = database.back_up(place, rollout["version"], rollout["number"])
             copied = f"copied before: {', '.join(copies) or 'nothing'}"

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 BACKUPS_KEPT = 3
 JUDGE, LOCK = "migration_judge.py", "migration_lock.py"
 PROBLEMS = ("conflicts", "model_changes", "refused")
-POSTGRESQL = "postgresql"
+POSTGRESQL, MARIADB = "postgresql", "mysql"  # as Django names the vendors; MySQL is MariaDB to it
+FAILED = {
+    POSTGRESQL: "the migration failed and was undone by its transaction",
+    MARIADB: "the migration failed; what went before it in the same rollout stays applied",
+}
 LOCK_TIMEOUT_SECONDS = 5  # for a table: whoever waits for it longer than that keeps all others waiting behind
 SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")  # their text alone does not say where
 STILL_LOCKED = 75  # migration_lock.py's exit status
@@ -260,25 +264,29 @@ def migrate(place: Place, told: dict[str, str], seconds: float) -> float:
     """Apply the pending migrations, alone in the environment. Returns the seconds it took.
 
     The command inherits the lock, so that it is held as long as the command lives, whoever kills its parent. On
-    PostgreSQL so is a lock in the database, for other hosts; and no statement of the command waits or runs too long.
+    a server so is a lock in the database, for other hosts; and no statement of the command waits or runs too long.
     """
     rollout = place.rollout or {}
-    version, postgresql = rollout["version"], rollout.get("vendor") == POSTGRESQL
+    version, vendor = rollout["version"], rollout.get("vendor")
+    server = vendor in (POSTGRESQL, MARIADB)
     command = ["/bin/sh", "-c", place.service(version).migrate]
     begin = time.monotonic()
     with locked(place.root / "migrate.lock", seconds, "a migration that still runs") as lock:
-        if postgresql:
+        if server:
             command = ["python", str(shipped(place, LOCK)), str(seconds / 2), *command]
+        if vendor == POSTGRESQL:
             told = told | {"PGOPTIONS": f"{told.get('PGOPTIONS', '')} {limits(seconds)}".strip()}
+        if vendor == MARIADB:
+            told = told | {"MYSQL_SESSION": session(seconds)}
         done = in_release(place, version, command, told, seconds, pass_fds=(lock,))
-    if postgresql and done.returncode == STILL_LOCKED:
+    if server and done.returncode == STILL_LOCKED:
         raise RolloutError(
             f"the database is still locked after {seconds / 2:.0f} s by a migration that still runs",
             "wait for it, or end that process",
         )
     if done.returncode:
         raise RolloutError(
-            f"the migration failed and was undone by its transaction: {last_words(done)}",
+            f"{FAILED.get(str(vendor), FAILED[POSTGRESQL])}: {last_words(done)}",
             "mend the migration and deploy again",
         )
     return time.monotonic() - begin
@@ -292,6 +300,11 @@ def limits(seconds: float) -> str:
         "client_connection_check_interval": 1000,
     }
     return " ".join(f"-c {name}={milliseconds}" for name, milliseconds in values.items())
+
+
+def session(seconds: float) -> str:
+    """MYSQL_SESSION, which a service of ours that supports MariaDB hands to SET. MySQL takes /*M! for a comment."""
+    return f"lock_wait_timeout = {LOCK_TIMEOUT_SECONDS} /*M! , max_statement_time = {seconds} */"
 
 
 def load_demo(place: Place, told: dict[str, str], seconds: float) -> bool:

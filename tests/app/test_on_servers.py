@@ -1,0 +1,32 @@
+"""The tests of this folder once more, on PostgreSQL and on MariaDB: with the same results."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.app import servers
+from tests.app.service import ROOT
+
+ELSEWHERE = [f"--ignore=tests/app/{name}.py" for name in ("test_on_servers", "test_connection_loss")]
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("started", [servers.postgresql, servers.mariadb], ids=["postgresql", "mariadb"])
+def test_all_that_holds_on_sqlite_holds_on(started: Callable[[], Any]) -> None:
+    with started() as (_, url):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *ELSEWHERE, "tests/app"],
+            cwd=ROOT,
+            env=os.environ | {"TEST_DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout
+    assert " skipped" not in done.stdout.splitlines()[-1], done.stdout
