@@ -91,6 +91,8 @@ def read() -> None:
 def write(lines: Iterable[str]) -> None:
     """Fill the tables with what `read` printed, in one transaction: all of it or nothing."""
     known = {model._meta.db_table: model for model in tables()}
+    if known.keys() - set(connection.introspection.table_names()):
+        raise CannotError("the target lacks tables; migrate it with the same release first")
     full = [
         name for name, model in known.items() if name not in MADE_BY_MIGRATE and model._base_manager.exists()
     ]
@@ -151,7 +153,13 @@ def slow() -> Iterator[str]:
     """The statements that took most of the time: calls, mean milliseconds, text."""
     if connection.vendor not in SLOW:
         raise CannotError(f"{connection.vendor} keeps no record of statements; look on PostgreSQL or MariaDB")
-    for calls, mean, text in _ask(SLOW):
+    try:
+        statements = _ask(SLOW)
+    except django.db.Error as error:
+        raise CannotError(
+            "the server keeps no record of statements; have it load what keeps one (docs/databases.md)"
+        ) from error
+    for calls, mean, text in statements:
         yield f"{calls:>8} x {mean:>9} ms  {' '.join(str(text).split())[:200]}"
 
 
@@ -211,5 +219,5 @@ if __name__ == "__main__":
     except BrokenPipeError:  # who was read to has said why it stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (CannotError, ImproperlyConfigured, django.db.Error) as error:
+    except (CannotError, ImportError, ImproperlyConfigured, django.db.Error) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")

@@ -45,6 +45,7 @@ def test_a_deploy_of_a_new_commit_loses_nothing(site: ClusterSite, namespace: Na
     assert f"{version} is well" in namespace.make("smoke").output
 
 
+@pytest.mark.chaos
 def test_a_deploy_of_settings_alone_loses_nothing_and_every_pod_is_told(
     site: ClusterSite, namespace: Namespace
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_setting_that_breaks_the_service_is_undone(site: ClusterSite, namespac
     assert len([name for name in names if name.startswith("settings-")]) == 1, names
 
 
+@pytest.mark.chaos
 def test_a_setting_that_leads_to_no_database_reaches_no_pod_that_serves(site: ClusterSite) -> None:
     with site.losing_nothing("a setting without a database"):
         site.refused("nosuchdatabase", overlay("database:5432/service", "database:5432/nosuchdatabase"))
@@ -107,6 +109,7 @@ def test_a_failed_migration_leaves_the_old_release_serving(site: ClusterSite) ->
     assert "door_code" not in columns(site.checkout)
 
 
+@pytest.mark.chaos
 def test_a_contracting_migration_is_refused(site: ClusterSite) -> None:
     with site.losing_nothing("migration refused"):
         site.refused("arrival_note", contracting_migration("arrival_note"))
