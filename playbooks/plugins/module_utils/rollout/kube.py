@@ -29,7 +29,7 @@ API_OF = {
     "Namespace": "v1",
     "Node": "v1",
     "Pod": "v1",
-    "Secret": "v1",
+    "Secret": "v1",  # pragma: allowlist secret
     "ConfigMap": "v1",
     "Event": "v1",
     "Service": "v1",

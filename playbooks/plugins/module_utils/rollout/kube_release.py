@@ -22,7 +22,7 @@ from .kube_journal import KIND
 
 NUMBER, VERSION = "rollout/number", "rollout/version"
 COMPONENT = "app.kubernetes.io/component"
-SECRETS = "secrets"
+SECRETS = "secrets"  # pragma: allowlist secret
 IMAGES = {"release": "image", "release-before": "before"}
 MIGRATE = "migrate"
 CANDIDATE = "candidate"
