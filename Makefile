@@ -4,11 +4,11 @@ VENV ?= .venv
 PYTHON ?= python3
 ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
 RELEASES ?= $(CURDIR)/.run/releases
-export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY TIME SINCE PROCESS REGISTRY CONFIRM
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY TIME SINCE PROCESS REGISTRY CONFIRM UPGRADE
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help up compose down test verify remote lint build image releases scan migrations pipeline site cluster secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
+.PHONY: help up compose down test verify remote lint build image releases scan policy migrations pipeline site cluster secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
@@ -20,16 +20,16 @@ compose:  ## run it with PostgreSQL, Redis and a proxy, as containers
 	@scripts/compose up
 down:  ## stop it and keep its data (PURGE=1: delete it)
 	@scripts/down
-test:  ## what needs no server, under 3 minutes (T=tests/app narrows)
+test:  ## what needs no server, some minutes (T=tests/app narrows)
 	@scripts/check test
-verify:  ## everything, with real parts (REQUIRE=all: none missing)
+verify:  ## with real processes and load (REQUIRE=all: no part missing)
 	@scripts/check verify
 
 ## For a change
 lint:  ## every linter
 	@scripts/venv dev
 	@scripts/lint
-build:  ## the bundle of this commit
+build:  ## the bundle of this commit, and its image if REGISTRY is set
 	@scripts/venv ops
 	@"$(python)" scripts/release.py build
 image:  ## the image of this commit, pushed if REGISTRY is set
@@ -38,6 +38,8 @@ image:  ## the image of this commit, pushed if REGISTRY is set
 scan:  ## secrets, unpinned requirements, corrupt bundles
 	@scripts/venv dev
 	@scripts/scan
+policy:  ## a policy linter on what the overlays render to
+	@scripts/policy
 migrations:  ## missing, conflicting, or fatal to the running release
 	@scripts/venv dev
 	@"$(python)" scripts/migrations.py
@@ -86,5 +88,5 @@ removals:  ## whether tests miss 20 tasks (T=playbooks/roles/base)
 	@scripts/check removals
 bench:  ## figures, side by side, into docs/benchmarks.md
 	@scripts/check bench
-lock:  ## resolve requirements/*.in anew, with hashes
+lock:  ## hashes for requirements/*.in (UPGRADE=1: newest versions)
 	@scripts/lock

@@ -57,7 +57,10 @@ def post_fork(server: Any, worker: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Get ready to count, and answer /readyz with 503 from the moment this worker is told to stop."""
+    """Get ready to count, and answer /readyz with 503 from the moment this worker is told to stop.
+
+    Where nobody holds the socket meanwhile and a proxy has to notice first, it goes on serving for a while.
+    """
     from marefia.ops import health, metrics
 
     metrics.open_files()
@@ -65,7 +68,10 @@ def post_worker_init(worker: Any) -> None:
 
     def drain(number: int, frame: FrameType | None) -> None:
         health.drain()
-        if callable(stop):
+        if ENV.web_linger_seconds:
+            signal.signal(signal.SIGALRM, stop)
+            signal.alarm(ENV.web_linger_seconds)
+        elif callable(stop):
             stop(number, frame)
 
     signal.signal(signal.SIGTERM, drain)

@@ -11,10 +11,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "playbooks/plugins/module_utils"))
 
-from rollout import bundle, image, service  # noqa: E402
+from rollout import bundle, image, sbom, service  # noqa: E402
 from rollout.errors import RolloutError, line_of  # noqa: E402
 from rollout.place import Place  # noqa: E402
 
@@ -68,7 +70,25 @@ def source() -> Source:
 
 
 def build(store: Path) -> str:
-    """Build the checkout's release unless the store has it already."""
+    """Build the checkout's bundle, and its image where a registry is named."""
+    made = build_bundle(store)
+    return f"{made}\n{build_image(store)}" if registry() else made
+
+
+def registry() -> str:
+    """Where images are pushed to: REGISTRY, or what the environment's inventory names; "" for nowhere."""
+    default = f"infra/inventories/{os.environ.get('ENV') or 'dev'}/hosts.yml"
+    files = [CHECKOUT / name for name in (os.environ.get("INVENTORY") or default).split(",")]
+    named = os.environ.get("REGISTRY", "")
+    for file in files[::-1]:  # a later one overrides what an earlier one says
+        if not named and file.suffix in (".yml", ".yaml") and file.exists():
+            groups = yaml.safe_load(file.read_text()) or {}
+            named = ((groups.get("all") or {}).get("vars") or {}).get("rollout_registry", "")
+    return named
+
+
+def build_bundle(store: Path) -> str:
+    """Build the checkout's bundle unless the store has it already."""
     made_from, facts = source(), service.load(CHECKOUT / service.FILE)
     path = bundle.path_of(store, facts.name, made_from.version)
     if path.exists():
@@ -78,11 +98,18 @@ def build(store: Path) -> str:
     return f"{path} ({path.stat().st_size / 1e6:.0f} MB)"
 
 
-def build_image(registry: str) -> str:
-    """Build the image of the checkout's release, and push it where there is a registry."""
-    made_from = source()
+def build_image(store: Path) -> str:
+    """Build the image of the checkout's release, list its packages, and push it where a registry is named.
+
+    What the registry has already stays as it is: every environment runs the same bytes.
+    """
+    made_from, facts, to = source(), service.load(CHECKOUT / service.FILE), registry()
+    if to and image.known(to, facts.name, made_from.version):
+        return f"{image.reference(to, facts.name, made_from.version)} is there already"
     origin = git("config", "--default", "", "--get", "remote.origin.url").strip()
-    return image.build(CHECKOUT, made_from.version, made_from.commit, made_from.files, registry, origin)
+    name = image.build(CHECKOUT, made_from.version, made_from.commit, made_from.files, to, origin)
+    sbom.write(store, facts.name, made_from.version, name)
+    return name
 
 
 def listing(store: Path, place: Place) -> list[str]:
@@ -106,10 +133,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "act",
-        choices=["version", "build", "image", "list", "verify"],
+        choices=["version", "build", "bundle", "image", "list", "verify"],
         help=(
-            "version: of this checkout; build: its bundle; image: its image, pushed to REGISTRY if that is set; "
-            "list: the kept ones; verify: the kept bundles' checksums"
+            "version: of this checkout; bundle: for hosts; image: for clusters, with the list of its packages, pushed "
+            "to REGISTRY or where the environment's inventory says (rollout_registry); build: the bundle, and the "
+            "image where there is such a registry; list: the kept ones; verify: the kept bundles' checksums"
         ),
     )
     parser.add_argument(
@@ -130,8 +158,10 @@ def main() -> int:
             print(source().version)
         elif options.act == "build":
             print(build(options.store))
+        elif options.act == "bundle":
+            print(build_bundle(options.store))
         elif options.act == "image":
-            print(build_image(os.environ.get("REGISTRY", "")))
+            print(build_image(options.store))
         elif options.act == "verify":
             print(verify(options.store))
         else:

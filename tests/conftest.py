@@ -14,15 +14,36 @@ from tests.coverage import record
 os.environ.update(record.environment())
 
 
-def pytest_configure() -> None:
+class Told:
+    """Says what failed when it fails: a long run's summary comes late."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self.terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            why = str(crash.message if crash else report.longrepr).strip().splitlines()[:1]
+            self.terminal.ensure_newline()
+            self.terminal.write_line(f"{report.nodeid} failed at its {report.when}: {''.join(why)[:200]}")
+
+
+@pytest.hookimpl(trylast=True)  # when there is a terminal to write to
+def pytest_configure(config: pytest.Config) -> None:
     """A misspelled REQUIRE is an error at once, not a part that is silently not required."""
     parts.required()
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Told(terminal))
 
 
 HOSTS = "tests/playbooks/hosts/"
 LOADED_HOSTS = (f"{HOSTS}test_haproxy", "tests/rollout/test_fleet")
+QUIET = tuple(
+    f"tests/k8s/test_{name}" for name in ("bad_input", "environments", "manifests", "network", "policy")
+)
 LOADED = (
-    *(f"tests/rollout/test_{name}" for name in ("another", "controls", "promises")),
+    *(f"tests/rollout/test_{name}" for name in ("another", "controls", "promises", "three")),
     "tests/docker/test_compose",
     "tests/k8s/",
     *LOADED_HOSTS,
@@ -30,11 +51,13 @@ LOADED = (
 
 
 class Together(LoadFileScheduling):
-    """A file of tests goes to one process. All that need the servers go to the same one, and all that send load: they
-    would only wait for each other.
+    """A file of tests goes to one process. All that need the servers go to the same one, all that send load, for they
+    would only wait for each other, and all that share a namespace of the cluster without load.
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(QUIET):
+            return "cluster"
         if nodeid.startswith(LOADED):
             return "load"
         return "servers" if nodeid.startswith(HOSTS) else super()._split_scope(nodeid)

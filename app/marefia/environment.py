@@ -23,12 +23,13 @@ STAGES = ("dev", "staging", "production")
 FILE_KEYS = {
     "ALLOWED_HOSTS": "names under which clients may ask, with commas between",
     "BROKER_URL": "Celery's broker, redis://host:port/number; filesystem://localhost: files in DATA_DIR",
-    "DATABASE_URL": "postgres:// or mysql://user@host:port/name; sqlite:///name is a file in DATA_DIR",
+    "DATABASE_URL": "postgres:// or mysql://user@host:port/name?option=...; sqlite:///name is a file in DATA_DIR",
     "HTTPS": "whether clients come by TLS: cookies for TLS only, HSTS, and X-Forwarded-Proto is believed",
     "LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR",
     "MAIL_FROM": "the sender of mails",
     "MAIL_URL": "how mail leaves; file:///name is a folder in DATA_DIR",
     "TRUSTED_ORIGINS": "origins (https://name) whose forms are accepted behind a proxy, with commas between",
+    "WEB_LINGER_SECONDS": "seconds, 0 to 10, that a web serves on when it is told to stop",
     "WEB_THREADS": "threads of each web worker",
     "WEB_WORKERS": "web worker processes",
 }
@@ -82,6 +83,7 @@ class Environment:
     log_level: str
     web_workers: int
     web_threads: int
+    web_linger_seconds: int
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Environment:
@@ -116,6 +118,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         "log_level": env.str("LOG_LEVEL", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
         "web_workers": env.int("WEB_WORKERS", validate=validate.Range(1, 64)),
         "web_threads": env.int("WEB_THREADS", validate=validate.Range(1, 64)),
+        "web_linger_seconds": env.int("WEB_LINGER_SECONDS", validate=validate.Range(0, 10)),
     }
     faults = _faults_of(env)
     faults += [f"{key} is not a setting (did you mean {match}?)" for key, match in misspelled(environ)]

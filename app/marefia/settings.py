@@ -87,14 +87,14 @@ MARIADB = {"charset": "utf8mb4", "isolation_level": "read committed", "connect_t
 MARIADB_ANSWERS_WITHIN = 60  # seconds; PyMySQL has no other way to notice that a server is away
 
 
-def _mariadb(password: str, session: str) -> dict[str, Any]:
-    """What is particular to MariaDB. Who says limits for the session is bound by those and not by ours."""
+def _mariadb(said: dict[str, Any], session: str) -> dict[str, Any]:
+    """MariaDB's options. Who says limits for the session is bound by those and not by ours."""
     import pymysql
 
     pymysql.install_as_MySQLdb()
     timeouts = {} if session else dict.fromkeys(("read_timeout", "write_timeout"), MARIADB_ANSWERS_WITHIN)
     init = f"SET {', '.join(MARIADB_SESSION)}{session and ', ' + session}"
-    return {"OPTIONS": MARIADB | timeouts | {"init_command": init}, "PASSWORD": password}
+    return MARIADB | timeouts | said | {"init_command": init}
 
 
 def _database(parsed: dict[str, Any], data_dir: Path, mysql: tuple[str, str]) -> dict[str, Any]:
@@ -103,18 +103,18 @@ def _database(parsed: dict[str, Any], data_dir: Path, mysql: tuple[str, str]) ->
     WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock when a transaction begins, so
     none fails half-way for having read first; FULL syncs each commit: acknowledged rows outlive power cuts.
     A server that does not answer is away after seconds, not after the minutes that TCP has for it.
+    Options of the URL win over ours, but for the command that makes a session what the service relies on.
     """
+    said = parsed.get("OPTIONS", {})
     done = parsed | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
     if "postgresql" in parsed["ENGINE"]:
-        return done | {"OPTIONS": AWAY_AFTER}
+        return done | {"OPTIONS": AWAY_AFTER | said}
     if "mysql" in parsed["ENGINE"]:
         password, session = mysql
-        return done | _mariadb(parsed.get("PASSWORD") or password, session)
-    options = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 30,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
-    }
+        password = parsed.get("PASSWORD") or password
+        return done | {"OPTIONS": _mariadb(said, session), "PASSWORD": password}
+    init = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+    options = {"transaction_mode": "IMMEDIATE", "timeout": 30} | said | {"init_command": init}
     return done | {"NAME": str(data_dir / parsed["NAME"]), "OPTIONS": options}
 
 

@@ -133,7 +133,19 @@ def read_secrets() -> None:
         os.environ[file.name] = file.read_text().rstrip("\n")
 
 
+def fault(arguments: Sequence[str]) -> str:
+    """What is wrong with these words, with what can be started; "" when they can be followed."""
+    command, process = [*arguments, "", ""][:2]
+    if command and (command != "start" or process in facts()["processes"]):
+        return ""
+    what = f"there is no process {process}" if process else "no process is named"
+    return f"{what}; start one of {', '.join(facts()['processes'])}"
+
+
 def main(arguments: Sequence[str]) -> int:
+    if wrong := fault(arguments):
+        print(f"error: {wrong}", file=sys.stderr)
+        return 2
     command, *rest = arguments
     read_secrets()
     if command == "start":

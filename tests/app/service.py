@@ -41,7 +41,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 15) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
     """Ask until the answer is truthy and return it; fail when it is not within `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -1,6 +1,9 @@
 """What the service is told."""
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,3 +121,44 @@ def test_each_entry_point_says_in_one_line_what_is_wrong(command: tuple[str, ...
     assert "HTTPS: " in said[0]
     assert "DATA_DIR: " in said[0]
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def options(folder: Path, url: str) -> dict[str, Any]:
+    """What the settings hand to the database's own library."""
+    code = "import json; from django.conf import settings; print(json.dumps(settings.DATABASES['default']))"
+    told = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "marefia.settings"}
+    done = Service(folder).run(sys.executable, "-c", code, **told)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)["OPTIONS"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("url", "handed_on", "others"),
+    [
+        (
+            "postgres://me@there/it?sslmode=verify-full&sslrootcert=/etc/ca.pem&connect_timeout=9",
+            {"sslmode": "verify-full", "sslrootcert": "/etc/ca.pem", "connect_timeout": 9},
+            {"keepalives_idle": 5, "tcp_user_timeout": 10_000},
+        ),
+        (
+            "mysql://me@there/it?ssl-ca=/etc/ca.pem&read_timeout=9",
+            {"ssl": {"ca": "/etc/ca.pem"}, "read_timeout": 9},
+            {"charset": "utf8mb4", "write_timeout": 60},
+        ),
+        ("sqlite:///it?timeout=9", {"timeout": 9}, {"transaction_mode": "IMMEDIATE"}),
+    ],
+    ids=["postgresql", "mariadb", "sqlite"],
+)
+def test_options_of_the_databases_url_win_over_ours(
+    url: str, handed_on: dict[str, Any], others: dict[str, Any], tmp_path: Path
+) -> None:
+    found = options(tmp_path, url)
+    assert found == found | handed_on | others
+
+
+@pytest.mark.parametrize(
+    ("url", "ours"), [("mysql://me@there/it", "STRICT_ALL_TABLES"), ("sqlite:///it", "journal_mode=WAL")]
+)
+def test_no_url_takes_away_what_the_service_relies_on(url: str, ours: str, tmp_path: Path) -> None:
+    assert ours in options(tmp_path, f"{url}?init_command=SELECT+1")["init_command"]

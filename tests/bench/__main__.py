@@ -1,13 +1,16 @@
-"""`make bench`: the service beside a bare view, and what rollouts cost here and on servers; into docs/benchmarks.md."""
+"""`make bench`: the service beside a bare view, and what rollouts and images cost; into docs/benchmarks.md."""
 
+import argparse
 import os
+import re
 import subprocess
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.bench import hosts, rollout
+from tests.bench import cluster, hosts, images, rollout
 from tests.bench.compare import Comparison, Target, compare
 from tests.bench.servers import REPOSITORY, environment, gunicorn, machine, prepare
 from tests.rollout.checkout import STEPS
@@ -38,14 +41,29 @@ def load_average() -> float:
     return os.getloadavg()[0]
 
 
-def page(served: Comparison, costs: rollout.Costs, servers: hosts.Seconds, loads: tuple[float, float]) -> str:
-    """The document.
+def commit() -> str:
+    """The commit that is measured."""
+    command = ["git", "rev-parse", "--short=12", "HEAD"]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
 
-    :param loads: the machine's load average before and after measuring.
-    """
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    ).stdout.strip()
+
+def request(served: Comparison) -> str:
+    """The section on a request."""
+    return f"""\
+`GET {PATH}` with all middleware, and a bare Django view that serves the same bytes, in the same run under
+the same gunicorn configuration: {served.pairs} interleaved pairs of {served.requests} requests over one kept
+connection. CPU is that of the whole gunicorn tree; means with their 95 % intervals.
+
+| | CPU ms a request | p99 ms |
+|---|---:|---:|
+| the service | {served.first} | {served.first_p99:.1f} |
+| a bare view | {served.second} | {served.second_p99:.1f} |
+| difference, by pairs | {served.difference} | |
+"""
+
+
+def costs_of_rollouts(costs: rollout.Costs) -> str:
+    """The section on rollouts on this machine."""
     kinds = list(costs.steps)
     rows = [
         f"| {step} | " + " | ".join(f"{costs.steps[kind][step]:.1f}" for kind in kinds) + " |"
@@ -57,25 +75,6 @@ def page(served: Comparison, costs: rollout.Costs, servers: hosts.Seconds, loads
         "| **the whole command** | " + " | ".join(f"{costs.commands[kind]:.1f}" for kind in kinds) + " |"
     )
     return f"""\
-# Benchmarks
-
-Written by `make bench`. {datetime.now(UTC):%Y-%m-%d}, commit {commit}, {machine()}.
-Load average of the machine: {loads[0]:.1f} at the start, {loads[1]:.1f} at the end.
-
-## A request
-
-`GET {PATH}` with all middleware, and a bare Django view that serves the same bytes, in the same run under
-the same gunicorn configuration: {served.pairs} interleaved pairs of {served.requests} requests over one kept
-connection. CPU is that of the whole gunicorn tree; means with their 95 % intervals.
-
-| | CPU ms a request | p99 ms |
-|---|---:|---:|
-| the service | {served.first} | {served.first_p99:.1f} |
-| a bare view | {served.second} | {served.second_p99:.1f} |
-| difference, by pairs | {served.difference} | |
-
-## A rollout
-
 Seconds of each step as `history.jsonl` has them (medians where a kind was repeated), process engine.
 The rest is what the command takes besides: the build, starting Ansible, and record, which cannot time itself in the
 line that it writes.
@@ -85,26 +84,66 @@ line that it writes.
 {chr(10).join(rows)}
 
 `make up` with no change, {rollout.NOTHING} runs: {costs.nothing:.2f} s, {costs.nothing_cpu:.2f} s of CPU.
-
-## Servers
-
-Whole commands, medians of {hosts.TIMES}. The servers are containers with systemd on this same machine.
-
-{hosts.table(servers)}
 """
 
 
+def servers(seconds: hosts.Seconds) -> str:
+    """The section on servers."""
+    return f"""\
+Whole commands, medians of {hosts.TIMES}. The servers are containers with systemd on this same machine.
+
+{hosts.table(seconds)}
+"""
+
+
+SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
+    "request": ("A request", lambda: request(compare_with_bare())),
+    "rollout": ("A rollout", lambda: costs_of_rollouts(rollout.measure())),
+    "servers": ("Servers", lambda: servers(hosts.measure())),
+    "images": ("The image", images.section),
+    "cluster": ("A cluster", cluster.section),
+}
+
+
+def measured(title: str, text: str, loads: tuple[float, float]) -> str:
+    """A section of the page.
+
+    :param loads: the machine's load average before and after measuring.
+    """
+    where = f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {machine()}"
+    load = f"load average {loads[0]:.1f} at the start, {loads[1]:.1f} at the end"
+    return f"## {title}\n\n{where}; {load}.\n\n{text}"
+
+
+def page(sections: dict[str, str]) -> str:
+    """The document, of sections by their titles."""
+    order = [title for title, _ in SECTIONS.values() if title in sections]
+    return "# Benchmarks\n\nWritten by `make bench`.\n\n" + "\n".join(sections[title] for title in order)
+
+
+def known(text: str) -> dict[str, str]:
+    """The sections of a page by their titles."""
+    found = re.split(r"(?m)^(?=## )", text)[1:]
+    return {each.partition("\n")[0].removeprefix("## "): each.rstrip("\n") + "\n" for each in found}
+
+
 def main() -> None:
-    """Measure all, with nothing else measuring on this machine, and write the page."""
+    """Measure, with nothing else measuring on this machine, and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument(
+        "only", nargs="*", help=f"which of {', '.join(SECTIONS)}; the others stay as they are"
+    )
+    chosen = parser.parse_args().only or list(SECTIONS)
+    if unknown := set(chosen) - set(SECTIONS):
+        parser.error(f"there is no part {', '.join(unknown)}; choose of {', '.join(SECTIONS)}")
+    sections = known(PAGE.read_text())
     with machine_wide_lock():
-        before = load_average()
-        served = compare_with_bare()
-        costs = rollout.measure()
-        servers = hosts.measure()
-        after = load_average()
-    text = page(served, costs, servers, (before, after))
-    PAGE.write_text(text)
-    print(f"{text}\nwritten to {PAGE.relative_to(REPOSITORY)}")
+        for title, measure in (SECTIONS[each] for each in chosen):
+            before = load_average()
+            text = measure()
+            sections[title] = measured(title, text, (before, load_average()))
+            PAGE.write_text(page(sections))
+    print(f"{page(sections)}\nwritten to {PAGE.relative_to(REPOSITORY)}")
 
 
 if __name__ == "__main__":

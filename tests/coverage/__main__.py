@@ -1,4 +1,4 @@
-"""Reports which tasks, handlers, templates and shell lines no test executed; fails below 100 % (`make coverage`)."""
+"""Reports which of the infrastructure no test executed; fails below 100 % (`make coverage`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.coverage import lines, record, shell, tasks, templates
+from tests.coverage import lines, parts, record, shell, tasks, templates
 
 EXCEPTIONS = Path(__file__).with_name("exceptions.yml")
 KINDS = {
@@ -16,6 +16,10 @@ KINDS = {
     "templates": ("template",),
     "branches": ("branch",),
     "shell lines": ("shell",),
+    "objects": ("object",),
+    "patches": ("patch",),
+    "services": ("service",),
+    "stages": ("stage",),
 }
 
 
@@ -30,7 +34,9 @@ def main(arguments: list[str]) -> int:
         print("coverage: nothing was recorded; run `make test verify`", file=sys.stderr)
         return 2
     measured = [
-        line for kind in (tasks, templates, shell) for line in kind.lines(options.root, options.recordings)
+        line
+        for kind in (tasks, templates, shell, parts)
+        for line in kind.lines(options.root, options.recordings)
     ]
     try:
         excepted = lines.exceptions(options.exceptions)

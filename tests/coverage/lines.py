@@ -11,7 +11,8 @@ import yaml
 
 @dataclass(frozen=True)
 class Line:
-    """What may be executed: a task by its first line, a template, a branch of one, a line on which commands begin."""
+    """What may be executed: a task by its first line, a template, a branch of one, a line on which commands begin,
+    a part of a manifest, a Compose file or a Dockerfile by its name."""
 
     kind: str
     path: str
@@ -53,5 +54,7 @@ def stale(excepted: Iterable[Excepted], lines: list[Line]) -> Iterator[str]:
 
 
 def matching(entry: Excepted, lines: list[Line]) -> list[Line]:
-    """The measured lines that an exception speaks of."""
-    return [line for line in lines if line.path == entry.path and entry.anchor in line.text]
+    """The measured lines that an exception speaks of: those whose text it is, or else those that hold it."""
+    of_file = [line for line in lines if line.path == entry.path]
+    whole = [line for line in of_file if line.text == entry.anchor]
+    return whole or [line for line in of_file if entry.anchor in line.text]

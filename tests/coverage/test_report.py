@@ -51,6 +51,11 @@ def test_an_exception_that_fits_two_lines_is_an_error(tmp_path: Path) -> None:
     assert verdict(tmp_path, [MISSED, twin], EXCEPTION) == 1
 
 
+def test_an_exception_that_is_the_whole_of_one_line_means_that_one(tmp_path: Path) -> None:
+    patch = Line("patch", "scripts/a", 9, "patch of echo ran", executed=True)
+    assert verdict(tmp_path, [MISSED, patch], Excepted("scripts/a", MISSED.text, "nobody can")) == 0
+
+
 def test_an_exception_without_a_reason_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "shell-1.trace").touch()
     file = tmp_path / "exceptions.yml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -11,6 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tests.rollout.checkout import REPOSITORY
+
+RECORDED = """
+import importlib.metadata as m
+files = {file.locate().resolve() for one in m.distributions() for file in one.files or ()}
+print(sum(file.stat().st_size for file in files if file.exists()))
+"""
 
 
 def run(
@@ -50,6 +57,33 @@ def container(*words: str) -> Iterator[str]:
         yield name
     finally:
         docker("rm", "--force", "--volumes", name)
+
+
+def health(name: str) -> str:
+    """What the engine says of a container's health check: starting, healthy or unhealthy."""
+    return str(json.loads(docker("inspect", name))[0]["State"]["Health"]["Status"])
+
+
+def layers(image: str) -> list[str]:
+    """The digests of an image's layers, the base's first."""
+    found: list[str] = json.loads(docker("inspect", image))[0]["RootFS"]["Layers"]
+    return found
+
+
+def size_of(image: str) -> int:
+    """Bytes of an image on this machine."""
+    return int(docker("inspect", "--format", "{{.Size}}", image))
+
+
+def size_of_packages(image: str) -> int:
+    """Bytes of what an image's packages say that they installed: nothing that lies beside them."""
+    return int(docker("run", "--rm", image, "python", "-c", RECORDED))
+
+
+def networks(name: str) -> dict[str, str]:
+    """Where a container is reached, by the name of the network."""
+    found = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Networks"]
+    return {network: str(of["IPAddress"]) for network, of in found.items()}
 
 
 def stopped(name: str) -> float:

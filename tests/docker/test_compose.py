@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -10,18 +12,31 @@ from typing import Any
 import pytest
 
 from tests.app.servers import has_engine
-from tests.docker.containers import run
+from tests.coverage.parts import parts
+from tests.coverage.parts import ran as record
+from tests.docker.containers import docker, health, networks, run, stopped
 from tests.rollout.checkout import REPOSITORY, free_port, wait_until
 from tests.rollout.load import Load
 from tests.rollout.marefia_traffic import MarefiaTraffic
 
 pytestmark = pytest.mark.verify
 
-STORES = {"database": 5432, "cache": 6379}
 PROCESSES = ("web", "worker", "scheduler")
+PORTS = {"proxy": 8080, "web": 8000, "database": 5432, "cache": 6379}
+REACHED = {
+    "proxy": {"web"},
+    "web": {"proxy", "database", "cache"},
+    "worker": {"web", "database", "cache"},
+    "scheduler": {"web", "database", "cache"},
+    "database": {"web"},
+    "cache": {"web"},
+}
+"""Who reaches whom: all that share a network."""
+GRACE = 40.0
+"""Seconds that compose.yml gives a process to stop."""
 START = ("python", "/srv/start.py")
+VENDOR = "from django.db import connection; print(connection.vendor)"
 COUNT = "from marefia.stays.models import Booking; print(Booking.objects.count())"
-REACH = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
 
 
 class Project:
@@ -38,12 +53,33 @@ class Project:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
             return answer.read()
 
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's containers."""
+        return self("ps", "--quiet", service).split()
+
+    def await_answers_of_both(self, since: float) -> None:
+        """Return when both webs have answered requests that the proxy passed on since a time."""
+        (proxy,) = self.containers("proxy")
+        served = re.compile(r"webs/(web\d) \S+ 200 ")
+        wait_until(
+            lambda: len(set(served.findall(docker("logs", "--since", f"{since:.3f}", proxy)))) == 2,
+            "both webs to answer",
+            every=0.5,
+        )
+
     def states(self) -> dict[str, str]:
         """The health of each service, or its state where it has none."""
-        lines = [
-            json.loads(line) for line in self("ps", "--format", "json").splitlines() if line.startswith("{")
-        ]
-        return {line["Service"]: line["Health"] or line["State"] for line in lines}
+        return {line["Service"]: line["Health"] or line["State"] for line in self._listed()}
+
+    def ran(self, name: str) -> None:
+        """Record which services of a Compose file the engine has run to the end or runs."""
+        there = {line["Service"] for line in self._listed("--all") if not line["ExitCode"]}
+        file = REPOSITORY / "infra/docker" / name
+        record(REPOSITORY, file, [service for _, _, service in parts(file) if service in there])
+
+    def _listed(self, *more: str) -> list[dict[str, Any]]:
+        said = self("ps", *more, "--format", "json").splitlines()
+        return [json.loads(line) for line in said if line.startswith("{")]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +96,7 @@ def test_all_are_healthy_and_answer(project: Project) -> None:
     assert states.keys() >= {"proxy", "database", "cache", *PROCESSES}
     assert set(states.values()) == {"healthy"}, states
     assert project.get("/readyz")
+    project.ran("compose.yml")
 
 
 @pytest.mark.parametrize("name", ["proxy", "database", "cache", *PROCESSES])
@@ -88,6 +125,32 @@ def test_people_browse_and_book(project: Project) -> None:
     assert int(said.split()[-1]) > 0
 
 
+def test_a_web_that_is_stopped_under_load_ends_in_time_and_loses_no_request(project: Project) -> None:
+    project("scale", "web=2")
+    webs = project.containers("web")
+    assert len(webs) == 2
+    wait_until(lambda: all(health(web) == "healthy" for web in webs), "both webs to be healthy", 60)
+    began = time.time()
+    with Load(f"http://localhost:{project.port}", MarefiaTraffic()) as load:
+        project.await_answers_of_both(began)
+        for web in webs:
+            with load.window("stop"):
+                assert stopped(web) < GRACE
+            assert json.loads(docker("inspect", web))[0]["State"]["ExitCode"] == 0
+            docker("start", web)
+            with load.window("start"):
+                wait_until(
+                    lambda: all(health(each) == "healthy" for each in webs), "both webs to be well", 60
+                )
+                project.await_answers_of_both(time.time())
+        load.end()
+    project("scale", "web=1")
+    report = load.report
+    assert not report.lost, "\n".join(record.line() for record in report.lost)
+    assert report.within("stop")
+    assert report.within("start")
+
+
 def test_down_keeps_the_data(project: Project) -> None:
     before = project.get("/api/v1/listings")
     project("down")
@@ -96,17 +159,26 @@ def test_down_keeps_the_data(project: Project) -> None:
     assert b'"count":0' not in before.replace(b" ", b"")
 
 
-@pytest.mark.parametrize("store", STORES)
-def test_the_stores_are_reached_by_the_service_and_not_by_the_proxy(project: Project, store: str) -> None:
-    for process in PROCESSES:
-        project("exec", "-T", process, "python", "-c", REACH, store, str(STORES[store]))
-    said = project("exec", "-T", "proxy", "sh", "-c", f"getent hosts {store} || echo could not resolve")
-    assert "could not resolve" in said
+@pytest.mark.parametrize("name", REACHED)
+def test_each_reaches_what_shares_a_network_with_it_and_nothing_else(project: Project, name: str) -> None:
+    tries = [
+        f"(timeout 2 bash -c '</dev/tcp/{address}/{port}' && echo {other}) &"
+        for other, port in PORTS.items()
+        for address in networks(project.containers(other)[0]).values()
+    ]
+    reached = docker("exec", project.containers(name)[0], "bash", "-c", f"{' '.join(tries)} wait")
+    assert set(reached.split()) - {name} == REACHED[name]
+    if name in PORTS:
+        assert name in reached.split()
 
 
-def test_the_stores_reach_nothing_outside(project: Project) -> None:
-    said = project("exec", "-T", "database", "sh", "-c", "getent hosts proxy || echo could not resolve")
-    assert "could not resolve" in said
+@pytest.mark.parametrize("name", REACHED)
+def test_only_the_proxy_is_in_a_network_with_a_way_out(project: Project, name: str) -> None:
+    inside = [
+        json.loads(docker("network", "inspect", network))[0]["Internal"]
+        for network in networks(project.containers(name)[0])
+    ]
+    assert all(inside) == (name != "proxy")
 
 
 def test_no_secret_is_in_a_process_list_or_in_the_configuration(project: Project) -> None:
@@ -114,6 +186,13 @@ def test_no_secret_is_in_a_process_list_or_in_the_configuration(project: Project
     assert len(secret) > 40
     assert secret not in project("config")
     assert secret not in project("top")
+
+
+def test_a_dry_run_names_what_it_would_do_and_does_nothing(project: Project) -> None:
+    before = project("ps", "--all", "--quiet")
+    said = project("--dry-run")
+    assert "would run: docker compose" in said
+    assert project("ps", "--all", "--quiet") == before
 
 
 def test_without_an_engine_it_says_so(project: Project) -> None:
@@ -130,9 +209,22 @@ def test_without_an_engine_it_says_so(project: Project) -> None:
     assert "there is no Docker engine" in done.stderr
 
 
+def test_its_profile_puts_mariadb_in_the_place_of_postgresql(project: Project) -> None:
+    profile = {"COMPOSE_PROFILES": "mariadb"}
+    project("up", **profile)
+    assert set(project.states().values()) == {"healthy"}, project.states()
+    assert "mariadb" in project.states()
+    project("exec", "-T", "web", *START, "python", "manage.py", "demo")
+    said = project("exec", "-T", "web", *START, "python", "manage.py", "shell", "-c", VENDOR)
+    assert said.split()[-1] == "mysql"
+    assert b'"count":0' not in project.get("/api/v1/listings").replace(b" ", b"")
+    project.ran("compose.yml")
+
+
 def test_live_the_web_is_loaded_anew_when_a_file_of_this_clone_changes(project: Project) -> None:
     project("up", LIVE="1")
     assert project.get("/readyz")
     (REPOSITORY / "app/marefia/urls.py").touch()
     wait_until(lambda: "reloading" in project("logs", "web"), "the web to be loaded anew", 60, every=0.5)
     wait_until(lambda: project.states()["web"] == "healthy", "the web to be healthy", 60, every=0.5)
+    project.ran("compose.dev.yml")

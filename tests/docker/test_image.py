@@ -8,28 +8,39 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.markers import Marker
+from packaging.utils import canonicalize_name
 
 from tests.app.servers import has_engine
-from tests.docker.containers import container, docker, run, stopped
-from tests.rollout.checkout import REPOSITORY, wait_until
+from tests.coverage.parts import ran, stages_of
+from tests.docker.containers import container, docker, health, layers, run, size_of, size_of_packages, stopped
+from tests.rollout.changes import visible_text
+from tests.rollout.checkout import REPOSITORY, Checkout, wait_until
 
 pytestmark = pytest.mark.verify
 
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--user", "10001", "--security-opt", "no-new-privileges")
-SCRATCH = [
-    f"--tmpfs={path}:uid=10001,gid=10001"
-    for path in ("/srv/run", "/srv/data", "/srv/static-shared", "/tmp")  # noqa: S108 - a container's own
-]
 FORBIDDEN = ("pip", "pip3", "uv", "gcc", "cc", "make", "git", "curl", "wget")
 CACHES = ("/root/.cache", "/build", "/var/cache/apt/archives/*.deb")
 MOST_TIMES = 1.25
+FACTS = yaml.safe_load((REPOSITORY / "infra/service.yml").read_text())
 
 
 @pytest.fixture(scope="module")
-def image() -> str:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where bundles would be."""
+    return tmp_path_factory.mktemp("releases")
+
+
+@pytest.fixture(scope="module")
+def image(store: Path) -> str:
     """This commit's image."""
     has_engine()
-    return run("make", "--no-print-directory", "image", told={"REGISTRY": ""}).splitlines()[-1]
+    told = {"REGISTRY": "", "RELEASES": str(store)}
+    made = run("make", "--no-print-directory", "image", told=told).splitlines()[-1]
+    dockerfile = REPOSITORY / "infra/docker/Dockerfile"
+    ran(REPOSITORY, dockerfile, stages_of(dockerfile))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +58,10 @@ def web(image: str, settings: list[str]) -> Iterator[tuple[str, int]]:
     """A web as confined as can be, on a migrated database. Gives the container and its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    inside = yaml.safe_load((REPOSITORY / "infra/service.yml").read_text())
-    words = ["--publish", f"127.0.0.1:{port}:{inside['port']}", *CONFINED, *SCRATCH, *settings, image]
-    with container(*words, "sh", "-c", f"{inside['migrate']} && exec python /srv/start.py start web") as name:
+    words = ["--publish", f"127.0.0.1:{port}:{FACTS['port']}", *CONFINED, *settings, image]
+    with container(*words, "sh", "-c", f"{FACTS['migrate']} && exec python /srv/start.py start web") as name:
         wait_until(lambda: health(name) == "healthy", "the web to be healthy", 90)
         yield name, port
-
-
-def health(name: str) -> str:
-    return str(json.loads(docker("inspect", name))[0]["State"]["Health"]["Status"])
 
 
 def test_it_runs_read_only_without_capabilities_and_as_nobody(web: tuple[str, int]) -> None:
@@ -88,12 +94,43 @@ def test_there_is_no_secret_in_it(image: str) -> None:
 
 
 def test_it_is_little_larger_than_what_it_needs(image: str) -> None:
-    base = int(docker("inspect", "--format", "{{.Size}}", "python:3.13-slim"))
-    depends = int(docker("run", "--rm", image, "sh", "-c", "du -sb /srv/venv | cut -f1"))
-    size = int(docker("inspect", "--format", "{{.Size}}", image))
+    base, depends, size = size_of("python:3.13-slim"), size_of_packages(image), size_of(image)
     assert size <= MOST_TIMES * (base + depends), (
         f"{size / 1e6:.0f} MB; base {base / 1e6:.0f}, needs {depends / 1e6:.0f}"
     )
+
+
+def test_what_it_holds_is_listed_and_is_what_the_lock_says(image: str, store: Path) -> None:
+    (file,) = store.glob("*.cdx.json")
+    document = json.loads(file.read_text())
+    assert document["bomFormat"] == "CycloneDX"
+    assert document["metadata"]["component"]["version"] == image.partition(":")[2]
+    assert file.name == f"{image.replace(':', '-')}.cdx.json"
+    listed = {f"{canonicalize_name(each['name'])}=={each['version']}" for each in document["components"]}
+    lock = (REPOSITORY / FACTS["requirements"]).read_text()
+    locked = re.findall(r"^([\w.-]+==[\w.]+)(?: ; (.*?))? \\$", lock, re.MULTILINE)
+    inside = {
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "python_full_version": "3.13.0",
+        "python_version": "3.13",
+    }
+    assert listed == {pin for pin, marker in locked if not marker or Marker(marker).evaluate(inside)}
+
+
+def test_a_change_of_the_source_alone_shares_what_it_leaves(image: str, tmp_path: Path) -> None:
+    """So it is built in seconds; `make bench T=images` measures how many."""
+    clone = Checkout(tmp_path)
+    clone.commit(visible_text("another"))
+    changed = clone.make("image", REGISTRY="").output.splitlines()[-1]
+    try:
+        before, after = layers(image), layers(changed)
+        assert image != changed
+        packages = len(layers("python:3.13-slim")) + 2
+        assert before[:packages] == after[:packages]
+        assert before[packages:] != after[packages:]
+    finally:
+        docker("rmi", changed)
 
 
 def test_it_stops_within_its_grace_period(web: tuple[str, int]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.namespace import ClusterSite, Namespace
+from tests.k8s.namespace import ClusterSite, Namespace, Staging
 from tests.parts import cluster
 from tests.rollout.marefia_traffic import MarefiaTraffic
 
@@ -20,7 +20,19 @@ def namespace() -> Iterator[Namespace]:
         made.make("cluster", seconds=300)
         made.make("deploy", seconds=600)
         yield made
+        made.write_down()
         made.remove()
+
+
+@pytest.fixture(scope="session")
+def staging() -> Iterator[Staging]:
+    """The same commit's service in a namespace that nobody loads."""
+    cluster.require()
+    made = Staging(Path(tempfile.mkdtemp(prefix="staging-")))
+    made.make("cluster", seconds=300)
+    made.make("deploy", seconds=600)
+    yield made
+    made.remove()
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from csv import DictReader
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.k8s.knocks import Knocks
 from tests.parts import cluster
 from tests.parts.cluster import Kubectl
-from tests.rollout.checkout import GIVEN, Checkout, wait_until
+from tests.rollout import another
+from tests.rollout.checkout import GIVEN, STEPS, Checkout, wait_until
 from tests.rollout.load import Load, Traffic
-from tests.rollout.promise import Site
+from tests.rollout.promise import Site, killed, write_down
+from tests.rollout.report import Report
 
-INVENTORY = "infra/inventories/dev/cluster.yml"
 NUMBER, COMPONENT = "rollout/number", "app.kubernetes.io/component"
 
 
@@ -34,11 +36,17 @@ class Namespace(Checkout):
     """The clone in `folder`/checkout; what it rolls out is in the namespace that its inventory names."""
 
     NAME: ClassVar[str] = "marefia-dev"
+    ENVIRONMENT: ClassVar[str] = "dev"
+    INVENTORY: ClassVar[str] = "infra/inventories/dev/cluster.yml"
     PROCESSES: ClassVar[dict[str, int]] = {"web": 2, "worker": 1, "scheduler": 1}
     COLUMNS: ClassVar[str] = (
         "SELECT column_name AS name FROM information_schema.columns WHERE table_name = '{table}'"
     )
     kubectl: Kubectl = field(init=False)
+    loads: list[Load] = field(default_factory=list)
+    """Those of each file of tests, for the figures of all."""
+    figures: list[str] = field(default_factory=list)
+    """What was counted besides."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,10 +55,11 @@ class Namespace(Checkout):
         for name in ("ROLLOUT_ROOT", "PORT"):
             del self.environment[name]
         self.environment |= {
-            "INVENTORY": INVENTORY,
+            "ENV": self.ENVIRONMENT,
+            "INVENTORY": self.INVENTORY,
             "KUBECONFIG": os.environ["KUBECONFIG"],
             "REGISTRY": cluster.require(),
-            "ROLLOUT_READY_SECONDS": "60",
+            "ROLLOUT_READY_SECONDS": "240",
         }
 
     @property
@@ -63,8 +72,9 @@ class Namespace(Checkout):
         return int(self.kubectl.get("service/web")["spec"]["ports"][0]["nodePort"])
 
     def load(self, traffic: Traffic) -> Load:
-        """Clients that come to the first node."""
-        return Load(self.url, traffic, at=self.nodes[0])
+        """Clients that come to the nodes in turn."""
+        self.loads.append(Load(self.url, traffic, at=self.nodes))
+        return self.loads[-1]
 
     def version(self) -> dict[str, str]:
         said = self.inside("web", "ask", "/version")
@@ -72,6 +82,10 @@ class Namespace(Checkout):
         assert status == 200, body
         answer: dict[str, str] = json.loads(body)
         return answer
+
+    def kept(self) -> set[str]:
+        """The names of what holds settings, secrets and records."""
+        return {each["metadata"]["name"] for each in self.kubectl.get("configmaps,secrets")}
 
     def inside(self, process: str, *words: str) -> str:
         """What the image's entry point says inside of a ready pod of a process."""
@@ -123,7 +137,7 @@ class Namespace(Checkout):
             )
             running[labels[COMPONENT]] += 1
         assert running["web"] >= self.PROCESSES["web"], running
-        assert (running["worker"], running["scheduler"]) == (1, 1), running
+        assert running | {"web": self.PROCESSES["web"]} == self.PROCESSES, running
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         psql = (
@@ -165,19 +179,58 @@ class Namespace(Checkout):
 
         wait_until(whole, "every process to be ready", seconds, every=0.5)
 
+    def write_down(self) -> None:
+        """Put the figures of all loads into docs/promises.md where the whole matrix was run."""
+        loads = [load for load in self.loads if load.is_reported]
+        records = [record for load in loads for record in load.records]
+        report = Report(records, [window for load in loads for window in load.windows])
+        if {killed(*kill) for kill in product(STEPS, (False, True))} <= {
+            each.name for each in report.windows
+        }:
+            write_down("figures of the cluster", self, report, self.figures)
+
     def remove(self) -> None:
-        self.kubectl("delete", "namespace", self.NAME, "--wait=true", "--timeout=110s", check=False)
+        self.kubectl("delete", "namespace", self.NAME, "--wait=false", check=False)
+        self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", check=False)
+        self.kubectl("wait", "--for=delete", f"namespace/{self.NAME}", "--timeout=110s", check=False)
         shutil.rmtree(self.folder)
+
+
+class Staging(Namespace):
+    """Staging, where it is a cluster's."""
+
+    NAME: ClassVar[str] = "marefia-staging"
+    ENVIRONMENT: ClassVar[str] = "staging"
+    INVENTORY: ClassVar[str] = "infra/inventories/staging/cluster.yml"
+
+
+@dataclass
+class GuestbooksNamespace(Namespace):
+    """Another Django project on the same cluster, by an overlay of its own."""
+
+    NAME: ClassVar[str] = f"{another.NAME}-dev"
+    PROCESSES: ClassVar[dict[str, int]] = {"web": 2, "clock": 1}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.commit(another.become_the_guestbook)
+
+    def version(self) -> dict[str, str]:
+        """No page of it says this; what is recorded does."""
+        return {"version": str(self.read("current")["version"])}
 
 
 @dataclass
 class ClusterSite(Site):
-    """Loaded on one node with connections that stay, and knocked at on all nodes."""
+    """Loaded on all nodes with connections that stay, and knocked at with one for each request."""
+
+    path: str = "/livez"
 
     @contextmanager
     def losing_nothing(self, what: str) -> Iterator[None]:
         assert isinstance(self.checkout, Namespace)
-        with Knocks(self.checkout.nodes, self.checkout.node_port) as knocks, super().losing_nothing(what):
+        knocks = Knocks(self.checkout.nodes, self.checkout.node_port, self.path)
+        with knocks, super().losing_nothing(what):
             yield
         assert knocks.asked > 0
         assert not knocks.lost, "\n".join(knocks.lost)

@@ -9,15 +9,14 @@ import pytest
 import yaml
 
 from rollout.kube_release import SECRETS, rendered
-from tests.k8s.namespace import Namespace
+from tests.k8s.namespace import Staging
 from tests.parts import cluster
 from tests.parts.cluster import Kubectl
-from tests.rollout.checkout import REPOSITORY, wait_until
+from tests.rollout.checkout import REPOSITORY
 
 pytestmark = pytest.mark.verify
 
 OVERLAYS = ("dev", "staging", "production")
-LABEL = "tests/not=the-service"
 
 
 @pytest.fixture
@@ -70,34 +69,8 @@ def test_a_misspelled_field_is_refused(objects: list[dict[str, Any]]) -> None:
     assert "readynessProbe" in said
 
 
-def test_everything_in_the_overlay_of_dev_runs(namespace: Namespace) -> None:
-    """The Job is not applied as it is: every rollout runs pods that are made of it, which the history shows."""
-    kubectl = namespace.kubectl
-    for each in rendered(REPOSITORY / "k8s/overlays/dev"):
-        kind, name = each["kind"], each["metadata"]["name"]
-        if kind == "Job":
-            continue
-        live = kubectl.get(f"{kind}/{name}")
-        if kind in ("Deployment", "StatefulSet"):
-            assert live["status"]["readyReplicas"] == live["spec"]["replicas"], name
-        elif kind == "PodDisruptionBudget":
-            assert live["status"]["currentHealthy"] >= live["status"]["desiredHealthy"] > 0, name
-        elif kind == "ResourceQuota":
-            assert live["status"]["used"]["pods"] != "0", name
-        elif kind == "HorizontalPodAutoscaler":
-
-            def active(name: str = name) -> bool:
-                conditions = kubectl.get(f"HorizontalPodAutoscaler/{name}")["status"].get("conditions", [])
-                return any(c["type"] == "ScalingActive" and c["status"] == "True" for c in conditions)
-
-            wait_until(active, "the autoscaler to have figures", 90)
-    volumes = kubectl.get("persistentvolumeclaims")
-    assert {volume["status"]["phase"] for volume in volumes} == {"Bound"}
-    assert [line for line in namespace.history() if line["migrations"]], "no migration ran"
-
-
-def test_no_process_of_the_service_is_given_a_token_or_runs_as_root(namespace: Namespace) -> None:
-    for pod in namespace.pods():
+def test_no_process_of_the_service_is_given_a_token_or_runs_as_root(staging: Staging) -> None:
+    for pod in staging.pods():
         spec = pod["spec"]
         assert not spec["automountServiceAccountToken"]
         assert spec["securityContext"]["runAsNonRoot"]
@@ -107,10 +80,10 @@ def test_no_process_of_the_service_is_given_a_token_or_runs_as_root(namespace: N
             assert "@sha256:" in container["image"], "an image is named by what a tag meant at some time"
 
 
-def test_no_secret_stands_in_a_rendered_overlay_or_a_record(namespace: Namespace) -> None:
-    values = [namespace.secret(name) for name in namespace.kubectl.get(f"secret/{SECRETS}")["data"]]
+def test_no_secret_stands_in_a_rendered_overlay_or_a_record(staging: Staging) -> None:
+    values = [staging.secret(name) for name in staging.kubectl.get(f"secret/{SECRETS}")["data"]]
     assert values
-    kept = str(namespace.kubectl.get("configmaps")) + str(namespace.kubectl.get("pods"))
+    kept = str(staging.kubectl.get("configmaps")) + str(staging.kubectl.get("pods"))
     shown = kept + "".join(str(rendered(REPOSITORY / "k8s/overlays" / name)) for name in OVERLAYS)
     assert not [value for value in values if value in shown]
 

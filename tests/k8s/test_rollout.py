@@ -3,14 +3,17 @@
 Each test does one thing under the same load and counts in a window of its own.
 """
 
+import time
 from itertools import product
 
 import pytest
 
-from tests.k8s.namespace import COMPONENT, ClusterSite, Namespace
+from tests.k8s.namespace import COMPONENT, NUMBER, ClusterSite, Namespace
+from tests.k8s.overlays import require_that_all_runs
 from tests.rollout.changes import (
     broken_page,
     contracting_migration,
+    dead_web,
     dead_worker,
     expanding_migration,
     failing_migration,
@@ -37,6 +40,11 @@ def test_a_second_set_up_changes_nothing(namespace: Namespace) -> None:
     assert "0 of " in namespace.make("cluster").output
 
 
+def test_everything_in_the_overlay_runs(namespace: Namespace) -> None:
+    require_that_all_runs(namespace)
+
+
+@pytest.mark.chaos
 def test_a_deploy_of_a_new_commit_loses_nothing(site: ClusterSite, namespace: Namespace) -> None:
     with site.losing_nothing("deploy"):
         version = site.deploy(visible_text("A second release"))
@@ -54,12 +62,14 @@ def test_a_deploy_of_settings_alone_loses_nothing_and_every_pod_is_told(
     assert namespace.told()["WEB_THREADS"] == "5"
 
 
+@pytest.mark.chaos
 def test_an_expanding_migration_loses_nothing(site: ClusterSite) -> None:
     with site.losing_nothing("expanding migration"):
         site.deploy(expanding_migration("arrival_note"))
     assert "arrival_note" in columns(site.checkout)
 
 
+@pytest.mark.chaos
 def test_a_rollback_loses_nothing_and_keeps_the_expanded_schema(
     site: ClusterSite, namespace: Namespace
 ) -> None:
@@ -72,9 +82,19 @@ def test_a_rollback_loses_nothing_and_keeps_the_expanded_schema(
         namespace.make("deploy")
 
 
-def test_a_release_that_never_gets_ready_reaches_no_user(site: ClusterSite) -> None:
+@pytest.mark.chaos
+def test_a_release_that_never_gets_ready_reaches_no_user(
+    site: ClusterSite, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(namespace.environment, "ROLLOUT_READY_SECONDS", "20")
     with site.losing_nothing("readiness fails"):
         site.refused("not ready", unready)
+
+
+@pytest.mark.chaos
+def test_a_web_that_crashes_again_and_again_reaches_no_user(site: ClusterSite) -> None:
+    with site.losing_nothing("a web crashes"):
+        site.refused("dies: status", dead_web)
 
 
 @pytest.mark.chaos
@@ -89,8 +109,11 @@ def test_a_broken_page_is_found_before_anybody_sees_it(site: ClusterSite) -> Non
         site.refused("/ of ", broken_page)
 
 
-def test_a_setting_that_breaks_the_service_is_undone(site: ClusterSite, namespace: Namespace) -> None:
+def test_a_setting_that_breaks_the_service_is_undone(
+    site: ClusterSite, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody listens at the broker's port: pages are answered all the same, but no worker gets ready."""
+    monkeypatch.setitem(namespace.environment, "ROLLOUT_READY_SECONDS", "120")
     with site.losing_nothing("a broken setting"):
         site.refused("worker", overlay("cache:6379", "cache:6380"))
     names = [each["metadata"]["name"] for each in namespace.kubectl.get("configmaps")]
@@ -103,6 +126,7 @@ def test_a_setting_that_leads_to_no_database_reaches_no_pod_that_serves(site: Cl
         site.refused("nosuchdatabase", overlay("database:5432/service", "database:5432/nosuchdatabase"))
 
 
+@pytest.mark.chaos
 def test_a_failed_migration_leaves_the_old_release_serving(site: ClusterSite) -> None:
     with site.losing_nothing("migration fails"):
         site.refused("door_code cannot be filled", failing_migration("door_code"))
@@ -127,14 +151,13 @@ def test_an_image_that_is_not_there_changes_nothing(site: ClusterSite, namespace
 def test_a_killed_deployer_leaves_the_service_and_the_next_deploy_cleans_up(
     site: ClusterSite, namespace: Namespace, step: str, with_children: bool
 ) -> None:
-    good = namespace.head
     with site.losing_nothing(killed(step, with_children)):
-        namespace.commit(visible_text(f"Never seen, killed at {step} {with_children}"))
+        commit = namespace.commit(visible_text(f"Killed at {step} {with_children}"))
         deploy = namespace.start("deploy")
         namespace.await_step(step, deploy)
         deploy.kill(with_children=with_children)
-        namespace.go_to(good)
         namespace.make("deploy")
+        assert namespace.version()["commit"] == commit
         namespace.require_whole()
     assert namespace.history()[-2]["outcome"] in ("killed", "done")
 
@@ -145,6 +168,7 @@ def test_a_web_pod_that_is_deleted_drains(site: ClusterSite, namespace: Namespac
         namespace.await_whole()
 
 
+@pytest.mark.chaos
 def test_a_node_is_drained(site: ClusterSite, namespace: Namespace) -> None:
     stores = {
         pod["spec"]["nodeName"]
@@ -152,6 +176,7 @@ def test_a_node_is_drained(site: ClusterSite, namespace: Namespace) -> None:
     }
     nodes = {node["metadata"]["name"] for node in namespace.kubectl.get("nodes")}
     (free,) = nodes - stores
+    assert [pod for pod in namespace.pods() if pod["spec"]["nodeName"] == free], "there is nothing to drain"
     with site.losing_nothing("a node is drained"):
         try:
             namespace.kubectl(
@@ -160,8 +185,9 @@ def test_a_node_is_drained(site: ClusterSite, namespace: Namespace) -> None:
                 "--ignore-daemonsets",
                 "--delete-emptydir-data",
                 "--timeout=100s",
-                f"--pod-selector=app.kubernetes.io/name={namespace.NAME.removesuffix('-dev')}",
+                f"--pod-selector={NUMBER}",
             )
+            assert {pod["spec"]["nodeName"] for pod in namespace.pods()} == stores
             namespace.await_whole()
         finally:
             namespace.kubectl("uncordon", free)
@@ -173,7 +199,7 @@ def test_a_scheduler_that_is_killed_is_followed_and_never_by_two(
     (before,) = namespace.pods("scheduler")
     with site.losing_nothing("the scheduler is killed"):
         namespace.kubectl("delete", "pod", before["metadata"]["name"], "--grace-period=0", "--force")
-        most = 0
+        most, begun = 0, time.monotonic()
 
         def followed() -> bool:
             nonlocal most
@@ -182,7 +208,9 @@ def test_a_scheduler_that_is_killed_is_followed_and_never_by_two(
             return bool(ready) and ready[0]["metadata"]["uid"] != before["metadata"]["uid"]
 
         wait_until(followed, "another scheduler", NONE_SECONDS, every=0.3)
+        took = time.monotonic() - begun
         assert most == 1
+    namespace.figures.append(f"the scheduler is killed: another is ready after {took:.0f} s")
 
 
 def test_logs_tell_what_every_pod_said_by_time(namespace: Namespace) -> None:

@@ -74,6 +74,6 @@ def addresses() -> list[str]:
 @contextmanager
 def alone() -> Iterator[None]:
     """Hold the cluster's only permission to change what several tests use."""
-    with (Path(tempfile.gettempdir()) / "cluster.lock").open("w") as file:
+    with (Path(tempfile.gettempdir()) / f"cluster-{os.getuid()}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -146,16 +146,16 @@ def test_of_a_traceback_the_error_is_told_without_the_lines_that_explain_it() ->
     done = subprocess.CompletedProcess(
         [], 1, "", said + "Error: two\nLINE 1: SELECT\n             ^\nDETAIL: row 7"
     )
-    assert database.last_words(done) == "Error: two"
+    assert database.complaint(done) == "Error: two"
 
 
 def test_of_what_cannot_be_parsed_the_place_is_told_too() -> None:
     code = "try: compile('x = = 1', 'shop/urls.py', 'exec')\nexcept SyntaxError as e: raise ValueError from e"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert database.last_words(done) == "ValueError"
+    assert database.complaint(done) == "ValueError"
     code = "compile('y = 1\\nx = = 1', 'shop/urls.py', 'exec')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert database.last_words(done) == 'SyntaxError: invalid syntax (File "shop/urls.py", line 2)'
+    assert database.complaint(done) == 'SyntaxError: invalid syntax (File "shop/urls.py", line 2)'
 
 
 # -- on hosts, where a rollout is root

@@ -28,6 +28,8 @@ def become_the_guestbook(checkout: Path) -> None:
     shutil.copy(GUESTBOOK / "service.yml", checkout / "infra/service.yml")
     for settings in GUESTBOOK.glob("*.env"):
         shutil.copy(settings, checkout / "infra/environments")
+    shutil.rmtree(checkout / "k8s/overlays")
+    shutil.copytree(GUESTBOOK / "k8s", checkout / "k8s/overlays/dev")
     lock = (checkout / "requirements/service.txt").read_text()
     wanted = rf"(?m)^(?:{'|'.join(PACKAGES)})==.*\n(?: +--hash=.*\n)+"
     (checkout / "locks").mkdir()

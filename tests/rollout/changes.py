@@ -51,6 +51,44 @@ def expanding_migration(column: str) -> Change:
     return named(change, f"bookings get {column}")
 
 
+def defaulted_migration(column: str) -> Change:
+    """A new column that the database fills by itself: releases that do not know it write rows all the same."""
+
+    def change(checkout: Path) -> None:
+        field = 'models.CharField(max_length=20, db_default="web")'
+        add_field(checkout, column, f"    {column} = {field}\n")
+        migration(
+            checkout, f"add_{column}", f'        migrations.AddField("{MODEL.lower()}", "{column}", {field}),'
+        )
+
+    return named(change, f"bookings get {column} by themselves")
+
+
+def new_table(model: str) -> Change:
+    """A table that points to another, and in a migration of its own a row in it for each row there."""
+
+    def change(checkout: Path) -> None:
+        field = f'models.ForeignKey("{PART}.{MODEL}", models.CASCADE)'
+        append(
+            checkout / APP / PART / "models.py",
+            f'\n\nclass {model}(models.Model):\n    """One more table."""\n\n    of = {field}\n',
+        )
+        key = '("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"))'
+        migration(
+            checkout,
+            f"create_{model.lower()}",
+            f'        migrations.CreateModel("{model}", fields=[{key}, ("of", {field})]),',
+        )
+        fills = (
+            "def fill(apps: object, schema_editor: object) -> None:\n"
+            f'    for each in apps.get_model("{PART}", "{MODEL}").objects.all():\n'
+            f'        apps.get_model("{PART}", "{model}").objects.create(of=each)\n'
+        )
+        migration(checkout, f"fill_{model.lower()}", "        migrations.RunPython(fill),", fills)
+
+    return named(change, f"there is a table of {model}s")
+
+
 def failing_migration(column: str) -> Change:
     """A migration that adds a column and then fails: half-way, were it not for its transaction."""
 
@@ -115,6 +153,11 @@ def application(environ, start_response):
     )
 
 
+def dead_web(checkout: Path) -> None:
+    """A release whose web dies each time that it is started."""
+    append(checkout / APP / "wsgi.py", '\nraise SystemExit("this web cannot start")\n')
+
+
 def dead_worker(checkout: Path) -> None:
     """A release whose web is well and whose worker cannot start."""
     append(
@@ -128,8 +171,8 @@ if "worker" in sys.argv:
     )
 
 
-def add_field(checkout: Path, column: str) -> None:
-    """Put a nullable column first into the model."""
+def add_field(checkout: Path, column: str, declared: str = "") -> None:
+    """Put a column first into the model; a nullable one where nothing else is declared."""
     path = checkout / APP / PART / "models.py"
     text = path.read_text()
     model = next(
@@ -138,7 +181,9 @@ def add_field(checkout: Path, column: str) -> None:
     documented = isinstance(model.body[0], ast.Expr)
     line = (model.body[0].end_lineno or 0) if documented else model.body[0].lineno - 1
     lines = text.splitlines(keepends=True)
-    path.write_text("".join([*lines[:line], "\n" * documented, field_line(column), *lines[line:]]))
+    path.write_text(
+        "".join([*lines[:line], "\n" * documented, declared or field_line(column), *lines[line:]])
+    )
 
 
 def field_line(column: str) -> str:

@@ -98,7 +98,7 @@ class Checkout:
         return f"http://127.0.0.1:{self.port}"
 
     def make(
-        self, target: str, *variables: str, check: bool = True, seconds: float = 300, **told: str
+        self, target: str, *variables: str, check: bool = True, seconds: float = 600, **told: str
     ) -> "Run":
         """Run a target to its end. Raises AssertionError with its output when `check` and it failed."""
         run = self.start(target, *variables, **told)
@@ -120,6 +120,14 @@ class Checkout:
                 start_new_session=True,
             )
         return Run(process, log)
+
+    def run(self, *command: str) -> str:
+        """Run a command in the clone. Gives what it printed."""
+        done = subprocess.run(
+            command, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
 
     def commit(self, *changes: Change) -> str:
         """Make the changes, commit them, and give the commit's hash."""
@@ -213,7 +221,7 @@ class Checkout:
         pid = int((self.root / "run/circus.pid").read_text())
         return next(one for one in processes() if one.pid == pid)
 
-    def await_step(self, step: str, deploy: Run, seconds: float = 300) -> None:
+    def await_step(self, step: str, deploy: Run, seconds: float = 600) -> None:
         """Return as soon as the running deploy is at a step. Raises AssertionError when it passed unseen."""
         wait_until(
             lambda: self.read("rollout").get("step") == step or deploy.status is not None,
@@ -226,7 +234,7 @@ class Checkout:
     def remove(self) -> None:
         """Stop everything, by force what does not stop by itself, and remove the folder."""
         if self.root.exists():
-            self.make("down", check=False, seconds=120)
+            self.make("down", check=False, seconds=300)
         for process in processes():
             if str(self.root) in process.environment.get("RUN_DIR", "") or process.runs(str(self.root)):
                 process.kill()

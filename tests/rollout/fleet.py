@@ -4,7 +4,6 @@ import json
 import shlex
 import shutil
 import ssl
-import subprocess
 import time
 from csv import DictReader
 from dataclasses import dataclass, field
@@ -94,7 +93,7 @@ class Fleet(Checkout):
 
     def load(self, traffic: Traffic) -> Load:
         """Clients that come to the proxy."""
-        return Load(self.url, traffic, authority=self.trusted, at=self.address)
+        return Load(self.url, traffic, authority=self.trusted, at=[self.address])
 
     def page(self, path: str) -> bytes:
         """What the proxy answers. Raises LostError."""
@@ -170,14 +169,6 @@ class Fleet(Checkout):
             return True
 
         wait_until(whole, "every process on every host", seconds, every=0.5)
-
-    def run(self, *command: str) -> str:
-        """Run a command in the clone. Gives what it printed."""
-        done = subprocess.run(
-            command, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout
 
     def seed(self) -> None:
         """Load the demo data, which a staging environment would not: clients of the load log in as its guests."""

@@ -101,8 +101,10 @@ class Load:
     expired: int = 0
     authority: Path | None = None
     """Whose certificates an https:// URL has to show."""
-    at: str = ""
-    """Where the URL's host is, when no name server knows it."""
+    at: Sequence[str] = ()
+    """Where the URL's host is, when no name server knows it: clients come to these addresses in turn."""
+    is_reported: bool = True
+    """A control, which has to lose requests, is not."""
     report: Report = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,7 +146,7 @@ class Load:
         request = Request(
             "POST" if body else "GET", path, headers={"Content-Type": "application/json"}, body=body
         )
-        response = fetch(request, self._host, self._port, self._tls, self.at)
+        response = fetch(request, self._host, self._port, self._tls, self._address(0))
         if response.status >= 400:
             raise LostError(f"{request.what}: status {response.status}")
         return json.loads(response.body)
@@ -237,9 +239,12 @@ class Load:
         if connection:
             connection.close()
 
-    async def _connect(self) -> Connection:
+    def _address(self, client: int) -> str:
+        return self.at[client % len(self.at)] if self.at else self._host
+
+    async def _connect(self, client: int) -> Connection:
         name = self._host if self._tls else None
-        return await Connection.open(self.at or self._host, self._port, self._tls, name)
+        return await Connection.open(self._address(client), self._port, self._tls, name)
 
     async def _send(
         self, client: int, connection: Connection | None, request: Request, key: str
@@ -250,7 +255,7 @@ class Load:
         lost, response, port = "", None, connection.port if connection else 0
         try:
             async with asyncio.timeout(self.timeout):
-                connection = connection or await self._connect()
+                connection = connection or await self._connect(client)
                 port = connection.port
                 response = await connection.exchange(request.encode(f"{self._host}:{self._port}"))
         except LostError as error:
@@ -300,7 +305,7 @@ class Load:
             request = self.traffic.lookup(client, write.key)
             try:
                 async with asyncio.timeout(self.timeout):
-                    connection = connection or await self._connect()
+                    connection = connection or await self._connect(client)
                     response = await connection.exchange(request.encode(f"{self._host}:{self._port}"))
                 if response.status != request.status:
                     raise LostError(f"status {response.status}")

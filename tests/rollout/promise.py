@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -11,13 +11,43 @@ from tests.rollout.changes import visible_text
 from tests.rollout.checkout import REPOSITORY, Change, Checkout, wait_until
 from tests.rollout.load import Load
 from tests.rollout.processes import Process, alive, held_ports, tree
-from tests.rollout.report import Record, errors_said
+from tests.rollout.report import Record, Report, errors_said
 from tests.rollout.state import await_rest, unfinished_tasks
+
+
+@contextmanager
+def unharmed(checkout: Checkout) -> Iterator[None]:
+    """What is done inside may fail, but leaves what served before, with its settings, and no lease."""
+    version, told, current = checkout.version(), checkout.told(), checkout.read("current")["version"]
+    yield
+    assert checkout.version() == version, "another version serves"
+    assert checkout.told() == told
+    assert checkout.read("current")["version"] == current
+    assert not checkout.read("lease"), "the lease is still held"
+    assert not checkout.read("rollout"), "the rollout counts as under way"
+    checkout.require_whole()
 
 
 def killed(step: str, with_children: bool) -> str:
     """The name of the window in which the deployer is killed."""
     return f"deployer killed at {step}, {'with its children' if with_children else 'alone'}"
+
+
+def write_down(mark: str, checkout: Checkout, report: Report, lines: Sequence[str]) -> None:
+    """Put figures between a mark of docs/promises.md and its end."""
+    page = REPOSITORY / "docs/promises.md"
+    before, found, rest = page.read_text().partition(f"<!-- {mark} -->\n")
+    assert found, f"{page} has no mark {mark}"
+    figures = "\n".join(
+        [
+            f"Commit {checkout.cloned[:12]}, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
+            "",
+            report.table(),
+            "",
+            *(f"- {line}" for line in lines),
+        ]
+    )
+    page.write_text(f"{before}{found}{figures}\n{rest[rest.index('<!-- end -->') :]}")
 
 
 @dataclass
@@ -74,18 +104,9 @@ class Site:
         assert running["commit"] == commit
         return running["version"]
 
-    @contextmanager
-    def unharmed(self) -> Iterator[None]:
+    def unharmed(self) -> AbstractContextManager[None]:
         """What is done inside may fail, but leaves what served before, with its settings, and no lease."""
-        checkout = self.checkout
-        version, told, current = checkout.version(), checkout.told(), checkout.read("current")["version"]
-        yield
-        assert checkout.version() == version, "another version serves"
-        assert checkout.told() == told
-        assert checkout.read("current")["version"] == current
-        assert not checkout.read("lease"), "the lease is still held"
-        assert not checkout.read("rollout"), "the rollout counts as under way"
-        checkout.require_whole()
+        return unharmed(self.checkout)
 
     def refused(self, reason: str, *changes: Change) -> str:
         """Commit changes whose deploy has to fail, saying why in one line here and in the history."""
@@ -139,16 +160,4 @@ class Site:
 
     def write_down(self, mark: str) -> None:
         """Put this run's figures between a mark of docs/promises.md and its end."""
-        page = REPOSITORY / "docs/promises.md"
-        before, found, rest = page.read_text().partition(f"<!-- {mark} -->\n")
-        assert found, f"{page} has no mark {mark}"
-        figures = "\n".join(
-            [
-                f"Commit {self.checkout.cloned[:12]}, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
-                "",
-                self.load.report.table(),
-                "",
-                *(f"- {line}" for line in self.table),
-            ]
-        )
-        page.write_text(f"{before}{found}{figures}\n{rest[rest.index('<!-- end -->') :]}")
+        write_down(mark, self.checkout, self.load.report, self.table)

@@ -84,6 +84,7 @@ def test_a_deploy_and_a_rollback_lose_nothing(site: Site) -> None:
         assert "and come in" in page(site)
 
 
+@pytest.mark.chaos
 def test_an_expanding_migration_loses_nothing_and_a_contracting_one_is_refused(site: Site) -> None:
     field = '"entry", "mood", models.CharField(max_length=9, null=True)'
     model = "    mood = models.CharField(max_length=9, null=True)\n"
@@ -106,6 +107,7 @@ def test_an_expanding_migration_loses_nothing_and_a_contracting_one_is_refused(s
     assert ("mood",) in rows(site, "SELECT name FROM pragma_table_info('guests_entry')")
 
 
+@pytest.mark.chaos
 def test_a_release_that_is_not_well_leaves_the_old_one_serving(site: Site) -> None:
     good, before = site.checkout.head, page(site)
     with site.losing_nothing("a clock that dies"):

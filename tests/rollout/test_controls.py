@@ -99,6 +99,7 @@ def test_without_a_proof_users_meet_the_broken_release(site: Site) -> None:
         site.refused("500", broken_page)
 
 
+@pytest.mark.chaos
 def test_without_undo_a_failed_switch_leaves_two_slots(site: Site) -> None:
     with (
         without(site, lacks_undo),
@@ -107,6 +108,7 @@ def test_without_undo_a_failed_switch_leaves_two_slots(site: Site) -> None:
         site.refused("this worker cannot start", dead_worker)
 
 
+@pytest.mark.chaos
 def test_without_the_lease_the_second_deploy_is_not_held_back(site: Site) -> None:
     with without(site, lacks_lease), pytest.raises(AssertionError, match="was not held back"):
         site.hold_back_a_second_deploy()
@@ -120,6 +122,7 @@ def test_without_the_sweep_a_lost_message_is_a_lost_task(site: Site) -> None:
             site.survive_a_broker_that_loses_everything(seconds=40)
 
 
+@pytest.mark.chaos
 def test_without_the_held_socket_a_deploy_loses_requests(site: Site) -> None:
     broken = pytest.raises(AssertionError, match=DROPPED)
     with without(site, lacks_held_socket), broken, site.losing_nothing("no held socket"):

@@ -36,9 +36,8 @@ from tests.rollout.state import await_rest, columns, wrong_counts
 
 pytestmark = pytest.mark.verify
 
-REPRESENTATIVE = {("switch", True)}
 MATRIX = list(product(STEPS, (False, True)))
-KILLS = [pytest.param(*kill, marks=() if kill in REPRESENTATIVE else pytest.mark.chaos) for kill in MATRIX]
+KILLS = [pytest.param(*kill, marks=pytest.mark.chaos) for kill in MATRIX]
 BACK_SECONDS = 5
 LAG = 5  # seconds that something written waits at most to be archived
 BOOK = """
@@ -129,6 +128,7 @@ def test_logs_tell_what_a_process_said_on_every_host_by_time(fleet: Fleet, proce
     assert who >= {(host, f"{process}-{fleet.read('current', host)['slot']}") for host in fleet.hosts}
 
 
+@pytest.mark.chaos
 def test_what_is_changed_by_hand_on_a_host_is_named_and_mended(site: Site, fleet: Fleet) -> None:
     host, version = fleet.hosts[1], fleet.read("current")["version"]
     release, remedy = f"{fleet.place}/releases/{version}", f"`make deploy VERSION={version}` mends it"
@@ -153,18 +153,21 @@ def test_what_is_changed_by_hand_on_a_host_is_named_and_mended(site: Site, fleet
     assert set(fleet.versions().values()) == {version}
 
 
+@pytest.mark.chaos
 def test_a_deploy_of_settings_alone_loses_nothing_and_every_host_is_told(site: Site, fleet: Fleet) -> None:
     with site.losing_nothing("deploy of a setting"):
         site.deploy(setting("WEB_THREADS", "5", "staging"))
     assert fleet.told()["WEB_THREADS"] == "5"
 
 
+@pytest.mark.chaos
 def test_an_expanding_migration_loses_nothing(site: Site) -> None:
     with site.losing_nothing("expanding migration"):
         site.deploy(expanding_migration("arrival_note"))
     assert "arrival_note" in columns(site.checkout)
 
 
+@pytest.mark.chaos
 def test_a_rollback_loses_nothing_and_keeps_the_expanded_schema(site: Site, fleet: Fleet) -> None:
     earlier = fleet.read("current")["previous"]
     with site.losing_nothing("rollback"):
@@ -175,6 +178,7 @@ def test_a_rollback_loses_nothing_and_keeps_the_expanded_schema(site: Site, flee
         fleet.make("deploy")
 
 
+@pytest.mark.chaos
 def test_a_release_that_never_gets_ready_on_the_second_host_reaches_no_user(site: Site, fleet: Fleet) -> None:
     with site.losing_nothing("readiness fails on the second host"):
         site.refused(f"{fleet.hosts[1]}: ", on_the_second(fleet, unready))
@@ -198,12 +202,14 @@ def test_a_switch_that_fails_in_the_first_batch_is_tried_nowhere_else(site: Site
     assert tried.strip().startswith(f"{fleet.hosts[0]}: ")
 
 
+@pytest.mark.chaos
 def test_a_failed_migration_leaves_the_old_release_serving(site: Site) -> None:
     with site.losing_nothing("migration fails half-way"):
         site.refused("left_behind cannot be filled", failing_migration("left_behind"))
     assert "left_behind" not in columns(site.checkout)
 
 
+@pytest.mark.chaos
 def test_a_contracting_migration_is_refused(site: Site) -> None:
     with site.losing_nothing("contracting migration"):
         site.refused("arrival_note", contracting_migration("arrival_note"))
@@ -290,6 +296,7 @@ def test_a_killed_deployer_leaves_the_service_and_the_next_deploy_cleans_up(
     fleet.require_whole()
 
 
+@pytest.mark.chaos
 def test_two_deploys_at_once_lose_nothing_and_the_second_is_told_who_is_at_it(site: Site) -> None:
     with site.losing_nothing("two deploys at once"):
         site.hold_back_a_second_deploy()
@@ -304,6 +311,7 @@ def secret(fleet: Fleet, act: str, name: str) -> Change:
     return named(change, f"{act} {name}")
 
 
+@pytest.mark.chaos
 def test_a_secret_is_rotated_under_load(site: Site, fleet: Fleet) -> None:
     before = fleet.told()
     with site.losing_nothing("secret rotated"):
@@ -323,6 +331,7 @@ def test_a_restarted_process_loses_nothing(site: Site, fleet: Fleet, process: st
     fleet.require_whole()
 
 
+@pytest.mark.chaos
 def test_a_reload_of_the_proxy_loses_nothing(site: Site, fleet: Fleet) -> None:
     (proxy,) = fleet.machines.groups["proxy"]
     with site.losing_nothing("proxy reloaded, thrice"):
@@ -448,6 +457,7 @@ def test_without_one_verdict_for_all_the_first_host_keeps_what_failed_on_the_sec
     assert len(set(fleet.versions().values())) == 1
 
 
+@pytest.mark.chaos
 def test_without_health_checks_a_host_that_vanishes_costs_more_than_it_held(site: Site, fleet: Fleet) -> None:
     (proxy,) = fleet.machines.groups["proxy"]
     fleet.machines.sh(proxy, "sed -i 's/default-server check/default-server/' /etc/haproxy/haproxy.cfg")
@@ -461,6 +471,7 @@ def test_without_health_checks_a_host_that_vanishes_costs_more_than_it_held(site
     fleet.make("site", seconds=600)  # mends it
 
 
+@pytest.mark.chaos
 def test_another_service_moves_in_beside_it_and_costs_no_request(site: Site, guestbook: Guestbook) -> None:
     with site.losing_nothing("another service moves in"):
         guestbook.make("site", seconds=600)
@@ -507,6 +518,7 @@ def test_there_were_never_two_schedulers_and_none_for_some_seconds_only(fleet: F
     assert max(gaps) < NONE_SECONDS
 
 
+@pytest.mark.chaos
 def test_another_service_is_updated_and_rolled_back_under_load_and_this_one_does_not_notice(
     fleet: Fleet, guestbook: Guestbook
 ) -> None:
@@ -526,6 +538,7 @@ def test_another_service_is_updated_and_rolled_back_under_load_and_this_one_does
     fleet.page("/")
 
 
+@pytest.mark.chaos
 def test_ten_thousand_bookings_written_during_backups_outlive_the_disk_of_their_database(
     fleet: Fleet,
 ) -> None:

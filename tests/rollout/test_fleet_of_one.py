@@ -11,7 +11,7 @@ from tests.rollout.fleet import OneHost
 from tests.rollout.marefia_traffic import MarefiaTraffic
 from tests.rollout.promise import Site
 
-pytestmark = pytest.mark.verify
+pytestmark = [pytest.mark.verify, pytest.mark.chaos]
 
 
 @pytest.fixture(scope="module")

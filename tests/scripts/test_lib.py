@@ -36,7 +36,7 @@ def test_a_script_ends_at_its_first_failure(failing: str) -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("script", ["pipeline", "remote", "scan", "post-receive"])
+@pytest.mark.parametrize("script", ["pipeline", "remote", "scan", "policy", "post-receive"])
 def test_the_header_of_a_script_is_its_help(project: Project, script: str) -> None:
     shown = project.run(f"scripts/{script}", "--help").stdout
     assert "\nusage: " in shown

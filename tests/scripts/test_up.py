@@ -26,7 +26,7 @@ case "$*" in
     "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
     "-m pip install "*) cp "$0" "$(dirname "$0")/uv" ;;
     "scripts/release.py version") echo VERSION_OF_THE_CHECKOUT ;;
-    "scripts/release.py build") test ! -e "STATE/unbuildable" || { echo "error: no; mend it" >&2; exit 1; } ;;
+    "scripts/release.py bundle") test ! -e "STATE/unbuildable" || { echo "error: no; mend it" >&2; exit 1; } ;;
     "scripts/running.py --urls") echo "  site  http://127.0.0.1:1/" ;;
     "scripts/running.py "*) test -e "STATE/runs" ;;
 esac
@@ -247,7 +247,7 @@ def test_up_builds_and_rolls_out_what_does_not_run_yet(installed: Project) -> No
     said = shown(installed, "scripts/up", VERSION="an old one")
     assert said.endswith(f"rolling {VERSION} out to dev\n  site  http://127.0.0.1:1/\n")
     assert [line for line in called(installed) if "running" not in line][-2:] == [
-        f"python scripts/release.py build VERSION={VERSION}",
+        f"python scripts/release.py bundle VERSION={VERSION}",
         f"ansible-playbook --inventory=infra/inventories/dev/hosts.yml playbooks/deploy.yml VERSION={VERSION}",
     ]
 
@@ -361,17 +361,33 @@ def test_down_reaches_servers_and_purges_none(installed: Project) -> None:
 
 
 def test_every_set_is_locked_with_hashes_for_every_platform(installed: Project) -> None:
-    shown(installed, "scripts/lock")
+    shown(installed, "scripts/lock", UPGRADE="0")
     assert [line.rpartition(" ")[2] for line in called(installed)] == [
         "service.txt",
         "ops.txt",
         "process.txt",
         "dev.txt",
+        "policy.txt",
     ]
     assert all("--universal" in line and "--generate-hashes" in line for line in called(installed))
     calls(installed).unlink()
-    assert shown(installed, "scripts/lock", "--dry-run").count("would run: ") == 4
+    assert shown(installed, "scripts/lock", "--dry-run").count("would run: ") == 5
     assert called(installed) == []
+
+
+def test_a_fresh_clone_installs_first_what_locks(fresh: Project) -> None:
+    shown(fresh, "scripts/lock")
+    assert called(fresh)[2].startswith("uv pip sync")
+    assert called(fresh)[3].startswith("uv pip compile")
+
+
+def test_locked_versions_stay_unless_newer_ones_are_wanted(installed: Project) -> None:
+    shown(installed, "scripts/lock")
+    assert not any("--upgrade" in line for line in called(installed))
+    calls(installed).unlink()
+    shown(installed, "scripts/lock", UPGRADE="1")
+    assert all("--upgrade" in line for line in called(installed))
+    assert refusal(installed, "scripts/lock", UPGRADE="all").startswith("UPGRADE=all cannot be followed")
 
 
 @pytest.mark.parametrize(
@@ -379,7 +395,7 @@ def test_every_set_is_locked_with_hashes_for_every_platform(installed: Project) 
     [
         ("test", "-m pytest -m not verify and not chaos -n 2 tests"),
         ("verify", "-m pytest -m verify and not chaos -n 2 tests"),
-        ("chaos", "-m pytest -m verify or chaos tests/rollout"),
+        ("chaos", "-m pytest -m verify or chaos tests"),
         ("coverage", "-m tests.coverage"),
         ("removals", "-m tests.removals --under playbooks"),
         ("bench", "-m tests.bench"),

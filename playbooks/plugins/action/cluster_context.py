@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import kubernetes
+from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 
 ASKED = {"production"}
@@ -39,8 +40,8 @@ class ActionModule(ActionBase):
 
     def _ask(self, words: str) -> str:
         try:
-            return str(self._display.do_var_prompt("confirmed", private=False, prompt=words)).strip()
-        except (EOFError, OSError):  # nobody can be asked
+            return str(self._display.prompt_until(words), "utf-8").strip()
+        except (AnsiblePromptInterrupt, AnsiblePromptNoninteractive):  # nobody can be asked
             return ""
 
 

@@ -38,7 +38,7 @@ from ansible.module_utils.rollout import kube_pods, kube_release
 from ansible.module_utils.rollout.errors import RolloutError, counted, line_of
 from ansible.module_utils.rollout.kube import Cluster, Thing
 from ansible.module_utils.rollout.kube_journal import KIND
-from ansible.module_utils.rollout.kube_slots import EVERY_SECONDS, NAMED
+from ansible.module_utils.rollout.kube_slots import NAMED
 
 FIRST = ["Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "NetworkPolicy", "ConfigMap"]
 
@@ -103,7 +103,7 @@ def waited(cluster: Cluster, things: list[Thing], seconds: float) -> None:
                 raise RolloutError(
                     f"{name} was not ready in {seconds:.0f} s: {lacks}", "mend that and run it again"
                 )
-            time.sleep(EVERY_SECONDS)
+            time.sleep(kube_pods.EVERY_SECONDS)
 
 
 def main() -> None:

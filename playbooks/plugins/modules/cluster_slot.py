@@ -21,8 +21,8 @@ options:
         releases can live with the schema; V(migrated); V(proved) when a candidate pod answered everything; V(serving)
         when it serves and the old pods are drained; V(verified) when it held for O(watch_seconds); V(settled) when
         that is written down; V(undone) when the release serves that served before; V(failed) when O(reason) is
-        written down; V(ended) when nothing runs.
-    choices: [prepared, judged, migrated, proved, serving, verified, settled, undone, failed, ended]
+        written down; V(forgotten) when what was only prepared is gone; V(ended) when nothing runs.
+    choices: [prepared, judged, migrated, proved, serving, verified, settled, undone, failed, forgotten, ended]
     required: true
   service: {description: The service file, type: path, required: true}
   overlay: {description: The folder of the environment's overlay, type: path, required: true}
@@ -52,7 +52,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout import kube_release, record, release, service
+from ansible.module_utils.rollout import image, kube_release, record, release, service
 from ansible.module_utils.rollout.errors import RolloutError, StaleLease, line_of
 from ansible.module_utils.rollout.kube import Cluster
 from ansible.module_utils.rollout.kube_journal import Journal
@@ -69,6 +69,7 @@ STATES = [
     "settled",
     "undone",
     "failed",
+    "forgotten",
     "ended",
 ]
 
@@ -82,15 +83,15 @@ def prepare(cluster: Cluster, slots: ClusterSlots, told: dict[str, Any], name: s
     number = max((number for number, kept in journal.kept().items() if kept == version), default=0)
     if rollout["kind"] == "rollback":
         before = journal.objects(number) or []
-        objects, image = before[1:], before[0]["told"]["image"]
+        objects, name_of = before[1:], before[0]["told"]["image"]
     else:
-        image = kube_release.image(told["registry"], name, version, slots.architectures())
+        name_of = image.pushed(told["registry"], name, version, slots.architectures())
         objects = kube_release.of_kind(kube_release.rendered(Path(told["overlay"])), "release")
     placed: kube_release.Told = {
         "number": rollout["number"],
         "version": version,
-        "image": image,
-        "before": current.get("image", image),
+        "image": name_of,
+        "before": current.get("image", name_of),
         "secret": "",
     }
     return {"changed": False, **slots.prepare(objects, placed, told["secrets"] or invented(cluster))}
@@ -162,6 +163,7 @@ def work(cluster: Cluster, lease: ClusterLease, told: dict[str, Any]) -> dict[st
             "proved": slots.prove,
             "serving": slots.switch,
             "undone": lambda: undo(slots, journal, lease, told["step"]),
+            "forgotten": slots.forget,
             "ended": slots.end,
         }[state]()
     }

@@ -29,7 +29,7 @@ import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout.database import in_release, last_words
+from ansible.module_utils.rollout.database import complaint, in_release
 from ansible.module_utils.rollout.errors import RolloutError, line_of
 from ansible.module_utils.rollout.files import read_env
 from ansible.module_utils.rollout.place import Place
@@ -46,7 +46,7 @@ def check(place: Place, port: int, seconds: float) -> str:
         told["DATABASE_URL"] = re.sub(r"^(\w+://[^/]*?)(:\d+)?/", rf"\1:{port}/", url)
     done = in_release(place, version, ["/bin/sh", "-c", place.service(version).check], told, seconds)
     if done.returncode:
-        raise RolloutError(f"the check of {version} failed on what was restored: {last_words(done)}")
+        raise RolloutError(f"the check of {version} failed on what was restored: {complaint(done)}")
     return version
 
 

@@ -183,6 +183,7 @@ def test_a_drill_has_the_release_that_serves_check_what_was_restored(backups: Ba
     assert "5499" not in scratch.sh(backups.host, "nft list ruleset")
 
 
+@pytest.mark.chaos
 def test_a_drill_fails_loudly_over_what_no_backup_holds(backups: Backups) -> None:
     backups.root("create unlogged table forgotten as select 1 as id")
     try:
@@ -192,7 +193,11 @@ def test_a_drill_fails_loudly_over_what_no_backup_holds(backups: Backups) -> Non
 
 
 @pytest.mark.parametrize(
-    "how", ["printf XXXX | dd of=$f bs=1 seek=50000 conv=notrunc", "truncate -s 50000 $f"]
+    "how",
+    [
+        "printf XXXX | dd of=$f bs=1 seek=50000 conv=notrunc",
+        pytest.param("truncate -s 50000 $f", marks=pytest.mark.chaos),
+    ],
 )
 def test_a_damaged_backup_is_refused_by_name(backups: Backups, how: str) -> None:
     backups.play("backup")
@@ -206,6 +211,7 @@ def test_a_damaged_backup_is_refused_by_name(backups: Backups, how: str) -> None
     assert "as in the source" in backups.play("drill")
 
 
+@pytest.mark.chaos
 def test_a_damaged_log_is_refused(backups: Backups) -> None:
     with backups.damaged(
         "*/archive/main/17-1/*/0000*.zst", "printf XXXX | dd of=$f bs=1 seek=20 conv=notrunc 2>/dev/null"
@@ -213,7 +219,9 @@ def test_a_damaged_log_is_refused(backups: Backups) -> None:
         assert "damaged: the archived log: 1 files" in backups.play("restore", status=2)
 
 
-@pytest.mark.parametrize("name", ["backup", "restore", "drill"])
+@pytest.mark.parametrize(
+    "name", ["backup", *(pytest.param(name, marks=pytest.mark.chaos) for name in ("restore", "drill"))]
+)
 def test_a_repository_of_another_password_is_named_as_such(backups: Backups, name: str) -> None:
     """What its files are with another password is no text."""
     backups.keep("cp -a /etc/pgbackrest.conf /var/tmp/saved.conf")
@@ -237,8 +245,10 @@ def test_a_backup_that_is_too_old_is_refused_by_name(backups: Backups) -> None:
     ("moment", "words"),
     [
         ("2001-01-01T00:00:00", r"the oldest backup, \d{8}-\d{6}F, ended at 20"),
-        ("yesterday", "TIME=yesterday is no moment; write it as TIME="),
-        ("2999-01-01T00:00:00", "2999-01-01 00:00:00.00:00 is yet to come; name"),
+        pytest.param("yesterday", "TIME=yesterday is no moment; write it as TIME=", marks=pytest.mark.chaos),
+        pytest.param(
+            "2999-01-01T00:00:00", "2999-01-01 00:00:00.00:00 is yet to come; name", marks=pytest.mark.chaos
+        ),
     ],
 )
 def test_a_moment_that_cannot_be_restored_is_refused(backups: Backups, moment: str, words: str) -> None:
@@ -273,6 +283,7 @@ def test_any_second_can_be_restored(backups: Backups) -> None:
     scratch.sh(backups.host, "rm -rf /var/lib/postgresql/17/main.before-*")
 
 
+@pytest.mark.chaos
 def test_a_new_server_in_the_place_of_a_lost_one_is_told_to_restore(backups: Backups) -> None:
     write(backups, 10_000, "acknowledged")
     backups.play("backup")
@@ -289,6 +300,7 @@ def test_a_new_server_in_the_place_of_a_lost_one_is_told_to_restore(backups: Bac
     assert done.status == 0, done.output
 
 
+@pytest.mark.chaos
 def test_backups_are_pruned_by_age_and_the_newest_full_one_is_kept(backups: Backups) -> None:
     before = backups.labels()
     full = [label for label in before if label.endswith("F")]

@@ -40,6 +40,7 @@ def test_a_hand_edit_is_named_shown_and_mended(site: Site) -> None:
     assert site.sh(site.first, stale) == "no\n", "systemd still goes by the edit"
 
 
+@pytest.mark.chaos
 def test_what_was_stopped_by_hand_runs_again_and_a_rule_of_the_firewall_is_gone(site: Site) -> None:
     stopped = "nftables host-names postgresql@17-main redis-server haproxy"
     site.sh(site.store, f"systemctl disable --quiet {stopped}")
@@ -95,6 +96,7 @@ def test_what_another_service_recorded_is_no_drift(site: Site) -> None:
     assert site.drift(site.first) == []
 
 
+@pytest.mark.chaos
 def test_what_belongs_to_a_set_up_that_was_cut_short_is_nobodys_stray(site: Site) -> None:
     """Another service's: only its files, and with the way to go on."""
     site.sh(site.first, "touch /etc/nftables.d/neighbour.nft /etc/nftables.d/neighbours.nft")

@@ -117,6 +117,7 @@ def test_a_rotation_leaves_the_old_login_working_until_it_is_retired(database: D
     scratch.until(lambda: "42" in scratch.sh(database.client, "cat /tmp/slow"), 15)
 
 
+@pytest.mark.chaos
 def test_another_service_stands_beside_it(database: Database) -> None:
     other = {"PGUSER": "beside_a", "PGPASSWORD": "of-the-other"}  # pragma: allowlist secret
     database.apply()

@@ -93,6 +93,7 @@ def test_a_rotation_leaves_the_old_password_and_open_connections_working(cache: 
     cache.apply()
 
 
+@pytest.mark.chaos
 def test_another_service_stands_beside_it(cache: Cache) -> None:
     cache.apply("of-the-other", redis_name="beside")
     try:

@@ -301,7 +301,6 @@ def pack(work: Path, bundle: Path, epoch: int) -> None:
 
 
 def delete(store: Path, name: str, version: str) -> None:
-    """Delete a release's bundle and its checksum."""
-    bundle = path_of(store, name, version)
-    bundle.unlink(missing_ok=True)
-    bundle.with_suffix(".tar.sha256").unlink(missing_ok=True)
+    """Delete a release's bundle with what stands beside it: its checksum and the list of its image's packages."""
+    for suffix in (".tar", ".tar.sha256", ".cdx.json"):
+        path_of(store, name, version).with_suffix(suffix).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from .database import in_release, last_words
+from .database import complaint, in_release
 from .errors import RolloutError, differences
 from .files import read_env, read_json, sha256, write_json
 from .pgbackrest import DAY, moment, when
@@ -162,7 +162,7 @@ def drill(place: Place, backup: Path) -> tuple[int, int]:
         command = ["env", f"DATA_DIR={data}", "/bin/sh", "-c", place.service(version).check]
         done = in_release(place, version, command, told, CHECK_SECONDS)
         if done.returncode:
-            raise RolloutError(f"the check of {version} on {backup.name} failed: {last_words(done)}")
+            raise RolloutError(f"the check of {version} on {backup.name} failed: {complaint(done)}")
     return tables, rows
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import RolloutError
+from .errors import RolloutError, last_words
 from .files import locked, read_json, sha256, write_atomically, write_json
 from .place import Place
 
@@ -31,7 +31,6 @@ FAILED = {
     MARIADB: "the migration failed; what went before it in the same rollout stays applied",
 }
 LOCK_TIMEOUT_SECONDS = 5  # for a table: whoever waits for it longer than that keeps all others waiting behind
-SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")  # their text alone does not say where
 STILL_LOCKED = 75  # migration_lock.py's exit status
 VACUUM = """
 import contextlib, sqlite3, sys
@@ -97,14 +96,11 @@ def in_release(
         ) from error
 
 
-def last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line of complaint of a command that failed: of a traceback the error, without what explains it."""
-    lines = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
-    traceback = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent")]
-    after = lines[traceback[-1] + 1 :] if traceback else []
-    error = next((line for line in after if not line.startswith((" ", "\t"))), lines[-1]).strip()
-    where = [line.strip() for line in after if line.lstrip().startswith("File ")]
-    return f"{error} ({where[-1]})" if error.startswith(SYNTAX_ERRORS) and where else error
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line of complaint of a command that failed."""
+    return last_words(
+        (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()
+    )
 
 
 def judge(place: Place, script: Path, told: dict[str, str]) -> dict[str, Any]:
@@ -218,7 +214,7 @@ def _ask(
     done = in_release(place, version, ["python", str(script), *arguments], told, seconds=120)
     if done.returncode:
         raise RolloutError(
-            f"the migrations of {version} cannot be judged: {last_words(done)}", "mend that and deploy again"
+            f"the migrations of {version} cannot be judged: {complaint(done)}", "mend that and deploy again"
         )
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
@@ -250,7 +246,7 @@ def back_up(place: Place, version: str, number: int) -> list[str]:
         if done.returncode:
             partial.unlink(missing_ok=True)
             raise RolloutError(
-                f"{source} cannot be copied to {folder}: {last_words(done)}",
+                f"{source} cannot be copied to {folder}: {complaint(done)}",
                 "free space there and deploy again",
             )
         partial.rename(target)
@@ -286,7 +282,7 @@ def migrate(place: Place, told: dict[str, str], seconds: float) -> float:
         )
     if done.returncode:
         raise RolloutError(
-            f"{FAILED.get(str(vendor), FAILED[POSTGRESQL])}: {last_words(done)}",
+            f"{FAILED.get(str(vendor), FAILED[POSTGRESQL])}: {complaint(done)}",
             "mend the migration and deploy again",
         )
     return time.monotonic() - begin
@@ -313,6 +309,6 @@ def load_demo(place: Place, told: dict[str, str], seconds: float) -> bool:
     command = place.service(version).demo
     if command and (done := in_release(place, version, ["/bin/sh", "-c", command], told, seconds)).returncode:
         raise RolloutError(
-            f"the demo data could not be loaded: {last_words(done)}", "mend the demo command and deploy again"
+            f"the demo data could not be loaded: {complaint(done)}", "mend the demo command and deploy again"
         )
     return bool(command)

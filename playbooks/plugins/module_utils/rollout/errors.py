@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from errno import ENOSPC
 
+SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")  # their text alone does not say where
+
 
 class RolloutError(Exception):
     """A step could not be done. The text is one line: what is wrong, then the remedy."""
@@ -34,6 +36,15 @@ def line_of(error: Exception, place: object) -> str:
         return str(error)
     remedy = "free space on that disk" if error.errno == ENOSPC else "mend that"
     return f"{error.strerror or error} ({error.filename or place}); {remedy} and run the command again"
+
+
+def last_words(lines: list[str]) -> str:
+    """The last line that says why: of a traceback the error, without what explains it."""
+    traces = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent")]
+    after = lines[traces[-1] + 1 :] if traces else []
+    error = next((line for line in after if line and not line.startswith((" ", "\t"))), lines[-1]).strip()
+    where = [line.strip() for line in after if line.lstrip().startswith("File ")]
+    return f"{error} ({where[-1]})" if error.startswith(SYNTAX_ERRORS) and where else error
 
 
 class StaleLease(RolloutError):

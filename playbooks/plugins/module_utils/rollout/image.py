@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import yaml
@@ -82,19 +83,60 @@ def without_credentials(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.scheme else url
 
 
+def pushed(registry: str, name: str, version: str, architectures: set[str]) -> str:
+    """The pushed image of a release, by its digest.
+
+    :raises RolloutError: the registry does not answer, has no such image, or has it for other machines only.
+    """
+    found = known(registry, name, version)
+    if not found:
+        raise RolloutError(
+            f"{registry} has no image {name}:{version}", "`make deploy` without VERSION builds it"
+        )
+    images = found["image"] if "architecture" not in found["image"] else {"": found["image"]}
+    built = {each["architecture"] for each in images.values()}
+    if not architectures <= built:
+        raise RolloutError(
+            f"{name}:{version} is built for {', '.join(sorted(built))}, nodes are {', '.join(sorted(architectures))}",
+            "build it on, or for, such a machine",
+        )
+    return f"{registry}/{name}@{found['manifest']['digest']}"
+
+
+def known(registry: str, name: str, version: str) -> dict[str, Any] | None:
+    """What a registry says of the image of a release; None where it has none. :raises RolloutError: it says nothing."""
+    done = _run(
+        ["buildx", "imagetools", "inspect", "--format", "{{json .}}", reference(registry, name, version)], 60
+    )
+    if not done.returncode:
+        return dict(json.loads(done.stdout))
+    words = (done.stderr.strip().splitlines() or ["nothing was said"])[-1].removeprefix("ERROR: ")
+    if "not found" in words:
+        return None
+    raise RolloutError(
+        f"the registry {registry} cannot be asked for {name}:{version}: {words}", "start it, or log in"
+    )
+
+
 def _docker(arguments: list[str], failed: str) -> None:
+    done = _run(arguments, BUILD_SECONDS)
+    if done.returncode:
+        lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing was said"]
+        told = next((line for line in reversed(lines) if "ERROR" in line or "error" in line), lines[-1])
+        raise RolloutError(f"{failed}: {told[:400]}", "mend that and run the command again")
+
+
+def _run(arguments: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(
+        return subprocess.run(
             ["docker", *arguments],
             env=os.environ | {"DOCKER_BUILDKIT": "1"},
             capture_output=True,
             text=True,
             check=False,
-            timeout=BUILD_SECONDS,
+            timeout=seconds,
         )
     except FileNotFoundError as error:
-        raise RolloutError("docker is not installed", "install it: images are built with it") from error
-    if done.returncode:
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing was said"]
-        told = next((line for line in reversed(lines) if "ERROR" in line or "error" in line), lines[-1])
-        raise RolloutError(f"{failed}: {told[:400]}", "mend that and run the command again")
+        raise RolloutError(
+            "docker is not installed", "install it: images are built and looked up with it"
+        ) from error

@@ -37,6 +37,7 @@ API_OF = {
     "ReplicaSet": "apps/v1",
     "StatefulSet": "apps/v1",
     "Job": "batch/v1",
+    "CronJob": "batch/v1",
     "Lease": "coordination.k8s.io/v1",
 }
 Thing = dict[str, Any]

@@ -14,12 +14,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import RolloutError, StaleLease
+from .errors import StaleLease
 from .kube import Changed, Cluster
-from .lease import LeaseHeld
+from .lease import LeaseHeld, renewing
 
 NAME = "rollout"
-JOIN_SECONDS = 10.0
 FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -106,24 +105,8 @@ class ClusterLease:
     def renewed(self) -> Iterator[None]:
         """Keep renewing the lease while work goes on."""
         self.renew()
-        done = threading.Event()
-
-        def keep() -> None:
-            while not done.wait(self.seconds / 3):
-                try:
-                    self.renew()
-                except StaleLease:
-                    return  # the next act says so
-                except RolloutError:
-                    continue  # until the expiry there is time to try again
-
-        thread = threading.Thread(target=keep, daemon=True)
-        thread.start()
-        try:
+        with renewing(self.renew, self.seconds):
             yield
-        finally:
-            done.set()
-            thread.join(JOIN_SECONDS)
 
     def _mine(self) -> dict[str, Any]:
         lease = self._cluster.get("Lease", NAME)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
+from .errors import RolloutError, last_words
 from .kube import Cluster, Thing
 
 HOPELESS = {
@@ -21,6 +23,7 @@ CRASHING_SECONDS = 15.0
 """How long a container may crash: a database that is just coming back is no fault of the release."""
 PENDING_SECONDS = 10.0
 """How long no node may have room; a node that is just coming back may."""
+EVERY_SECONDS = 0.3
 WORDS = 300
 TAIL = 400
 """Lines of a log that are looked at: Django's tracebacks are long."""
@@ -61,6 +64,36 @@ def trouble(cluster: Cluster, pod: Thing) -> str:
     return ""
 
 
+def outcome(cluster: Cluster, pod: Thing, seconds: float) -> str:
+    """Wait until a pod that runs once has ended. Returns what it said.
+
+    :param seconds: the longest that it may take, its start included.
+    :raises RolloutError: it failed, never began, or did not end.
+    """
+    name, end = pod["metadata"]["name"], time.monotonic() + seconds
+    while not ended(pod):
+        if why := trouble(cluster, pod):
+            raise RolloutError(why)
+        if time.monotonic() > end:
+            raise RolloutError(f"{name} did not end in {seconds:.0f} s")
+        time.sleep(EVERY_SECONDS)
+        pod = cluster.get("Pod", name) or pod
+    if ended(pod) == "Failed":
+        raise RolloutError(words(cluster, pod).removeprefix("it said: "))
+    return cluster.log(name)
+
+
+def gone(cluster: Cluster, name: str, seconds: float = 60.0) -> None:
+    """Wait until a pod that was deleted is gone."""
+    end = time.monotonic() + seconds
+    while cluster.get("Pod", name):
+        if time.monotonic() > end:
+            raise RolloutError(
+                f"{name} is still there after {seconds:.0f} s", "`kubectl describe pod` says why"
+            )
+        time.sleep(EVERY_SECONDS)
+
+
 def words(cluster: Cluster, pod: Thing, of: Thing | None = None) -> str:
     """What a container said last; before its last crash if there was one.
 
@@ -71,13 +104,6 @@ def words(cluster: Cluster, pod: Thing, of: Thing | None = None) -> str:
     previous = bool(of.get("restartCount")) and not of.get("ready")
     lines = cluster.log(pod["metadata"]["name"], container, tail=TAIL, previous=previous).strip().splitlines()
     return f"it said: {last_words(lines)[:WORDS]}" if lines else "it said nothing"
-
-
-def last_words(lines: list[str]) -> str:
-    """The last line that says why: of a traceback the error, without what explains it."""
-    traces = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent")]
-    after = lines[traces[-1] + 1 :] if traces else []
-    return next((line for line in after if line and not line.startswith((" ", "\t"))), lines[-1]).strip()
 
 
 def missing(pod: Thing) -> str:

@@ -12,7 +12,7 @@ import json
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import yaml
 
@@ -179,36 +179,3 @@ def settings_digest(objects: Iterable[Thing], secret_name: str) -> str:
     """What identifies the settings of a release without telling them."""
     data = {each["metadata"]["name"]: each.get("data") for each in objects if each["kind"] == "ConfigMap"}
     return hashlib.sha256(json.dumps([data, secret_name], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def image(registry: str, name: str, version: str, architectures: set[str]) -> str:
-    """The pushed image of a release, by its digest.
-
-    :raises RolloutError: the registry does not answer, has no such image, or has it for other machines only.
-    """
-    reference = f"{registry}/{name}:{version}"
-    command = ["docker", "buildx", "imagetools", "inspect", "--format", "{{json .}}", reference]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    except FileNotFoundError as error:
-        raise RolloutError(
-            "docker is not installed", "install it: images are built and looked up with it"
-        ) from error
-    if done.returncode:
-        words = (done.stderr.strip().splitlines() or ["nothing was said"])[-1].removeprefix("ERROR: ")
-        if "not found" in words:
-            raise RolloutError(
-                f"{registry} has no image {name}:{version}", "`make deploy` without VERSION builds it"
-            )
-        raise RolloutError(
-            f"the registry {registry} cannot be asked for {name}:{version}: {words}", "start it, or log in"
-        )
-    found: dict[str, Any] = json.loads(done.stdout)
-    images = found["image"] if "architecture" not in found["image"] else {"": found["image"]}
-    built = {each["architecture"] for each in images.values()}
-    if not architectures <= built:
-        raise RolloutError(
-            f"{name}:{version} is built for {', '.join(sorted(built))}, nodes are {', '.join(sorted(architectures))}",
-            "build it on, or for, such a machine",
-        )
-    return f"{registry}/{name}@{found['manifest']['digest']}"

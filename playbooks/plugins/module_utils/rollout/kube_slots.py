@@ -20,7 +20,6 @@ from .kube_lease import ClusterLease
 from .kube_release import NUMBER, Told
 from .service import WEB, Service
 
-EVERY_SECONDS = 0.3
 SLOWEST_SECONDS = 5.0
 NAMED: dict[str, Any] = {
     "context": {"type": "str", "default": ""},
@@ -258,6 +257,17 @@ class ClusterSlots:
         pruned = self._forget(keep)
         return f"{counted(pruned, 'old release')} pruned" if pruned else "written down"
 
+    def forget(self) -> str:
+        """Take away what was only prepared: settings, Secret and record of a rollout that went no further."""
+        number, current = self._rollout()["number"], self._journal.current or {}
+        if self._journal.objects(number) is None:
+            return "nothing was prepared"
+        served = {_key(each) for each in self._objects(current["number"])} if current else set()
+        settings = [each for each in self._objects(number) if each["kind"] == "ConfigMap"]
+        self._remove(settings, served)
+        self._prune({number})
+        return "what was prepared is gone"
+
     # --- below
 
     def _rollout(self) -> dict[str, Any]:
@@ -297,22 +307,13 @@ class ClusterSlots:
         pod = kube_release.once(kube_release.job(objects), name, command, seconds, env or {}, SCRIPTS)
         with self._lease.act():
             self._cluster.delete("Pod", name, grace=0)
-        self._await(lambda: f"{name} is still there" if self._cluster.get("Pod", name) else "", name)
+        kube_pods.gone(self._cluster, name)
         with self._lease.act():
             self._cluster.create(pod)
         try:
-            end = time.monotonic() + seconds + self._ready_seconds
-            while not kube_pods.ended(pod):
-                if why := kube_pods.trouble(self._cluster, pod):
-                    raise RolloutError(f"{failed}: {why}", "mend that and deploy again")
-                if time.monotonic() > end:
-                    raise RolloutError(f"{failed}: {name} did not end", "`make logs` tells more")
-                time.sleep(EVERY_SECONDS)
-                pod = self._cluster.get("Pod", name) or pod
-            if kube_pods.ended(pod) == "Failed":
-                why = kube_pods.words(self._cluster, pod).removeprefix("it said: ")
-                raise RolloutError(f"{failed}: {why}", "mend that and deploy again")
-            return self._cluster.log(name)
+            return kube_pods.outcome(self._cluster, pod, seconds + self._ready_seconds)
+        except RolloutError as error:
+            raise RolloutError(f"{failed}: {error}", "mend that and deploy again") from error
         finally:
             self._cluster.delete("Pod", name)
 
@@ -388,7 +389,7 @@ class ClusterSlots:
                 raise RolloutError(
                     f"{what} was not ready in {self._ready_seconds:.0f} s: {words}", "`make logs` tells more"
                 )
-            time.sleep(EVERY_SECONDS)
+            time.sleep(kube_pods.EVERY_SECONDS)
 
     def webs(self, number: int) -> list[str]:
         """The ready webs of a rollout."""
@@ -447,13 +448,18 @@ class ClusterSlots:
         served = [line["number"] for line in self._journal.history[::-1] if line["outcome"] == "done"]
         needed = {current["number"]} | set([number for number in served if number in kept][: keep + 1])
         doomed = set(kept) - needed
+        self._prune(doomed)
+        return len(doomed)
+
+    def _prune(self, doomed: set[int]) -> None:
+        """Forget rollouts, and the Secrets that no other one names."""
+        needed = set(self._journal.kept()) - doomed
         used = {(self._journal.objects(number) or [{}])[0]["told"]["secret"] for number in needed}
         with self._lease.act():
             self._journal.forget(doomed)
             for secret in self._cluster.every("Secret", f"{KIND}=secret"):
                 if secret["metadata"]["name"] not in used:
                     self._cluster.delete("Secret", secret["metadata"]["name"])
-        return len(doomed)
 
 
 def _key(thing: Thing) -> tuple[str, str, str]:

@@ -57,6 +57,29 @@ def _held(holder: Holder) -> LeaseHeld:
     return LeaseHeld(f"a rollout is under way: {holder}", "wait for it to end, then run the command again")
 
 
+@contextmanager
+def renewing(renew: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call `renew` three times in `seconds`, the lease's length, while work goes on."""
+    done = threading.Event()
+
+    def keep() -> None:
+        while not done.wait(seconds / 3):
+            try:
+                renew()
+            except StaleLease:
+                return  # the next act says so
+            except (RolloutError, OSError):
+                continue  # a long act, or a full disk: until the expiry there is time to try again
+
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(LOCK_SECONDS)
+
+
 class Lease:
     """The lease of one environment.
 
@@ -147,24 +170,8 @@ class Lease:
         """
         with self.act(), suppress(OSError):
             self._extend(seconds)
-        done = threading.Event()
-
-        def keep() -> None:
-            while not done.wait(seconds / 3):
-                try:
-                    self.renew(seconds)
-                except StaleLease:
-                    return  # the next act says so
-                except (RolloutError, OSError):
-                    continue  # a long act, or a full disk: until the expiry there is time to try again
-
-        thread = threading.Thread(target=keep, daemon=True)
-        thread.start()
-        try:
+        with renewing(lambda: self.renew(seconds), seconds):
             yield
-        finally:
-            done.set()
-            thread.join(LOCK_SECONDS)
 
     def _require_mine(self) -> Holder:
         holder = self.holder()

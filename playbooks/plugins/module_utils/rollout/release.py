@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from . import bundle, contents
-from .database import in_release, last_words
+from .database import complaint, in_release
 from .errors import RolloutError, counted
 from .files import env_text, read_env, write_atomically
 from .place import Place
@@ -99,6 +99,6 @@ def check(place: Place, version: str, told: dict[str, str]) -> None:
     done = in_release(place, version, ["/bin/sh", "-c", command], told, seconds=120)
     if done.returncode:
         raise RolloutError(
-            f"the check of {version} failed: {last_words(done)}",
+            f"the check of {version} failed: {complaint(done)}",
             "mend the settings or the release and deploy again",
         )

@@ -21,7 +21,7 @@ SQLITE = {
 POSTGRESQL = {
     "ENGINE": "django.db.backends.postgresql",
     "HOST": os.environ.get("DATABASE_HOST"),
-    "NAME": "marefia-guests",
+    "NAME": os.environ.get("DATABASE_NAME", "marefia-guests"),
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
 }
