@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import operator
 import sys
 from pathlib import Path
 
 from tests.coverage import lines, parts, record, shell, tasks, templates
 
 EXCEPTIONS = Path(__file__).with_name("exceptions.yml")
+KEPT = Path(__file__).with_name("chaos.yml")
 KINDS = {
     "tasks": ("task",),
     "handlers": ("handler",),
@@ -29,6 +31,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--root", type=Path, default=record.ROOT, help="the checkout to measure")
     parser.add_argument("--recordings", type=Path, default=record.RECORDINGS, help="what the tests recorded")
     parser.add_argument("--exceptions", type=Path, default=EXCEPTIONS, help="lines without a test, and why")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="lines that only `make chaos` executes")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep there what the last report missed and a test executed since"
+    )
     options = parser.parse_args(arguments)
     if not any(options.recordings.glob("*-*")):
         print("coverage: nothing was recorded; run `make test verify`", file=sys.stderr)
@@ -43,7 +49,12 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         print(f"coverage: {error}", file=sys.stderr)
         return 2
-    return report(measured, excepted, options.recordings.with_suffix(".json"))
+    kept, out = lines.Kept(options.kept, options.root), options.recordings.with_suffix(".json")
+    if options.keep:
+        kept.keep(measured, json.loads(out.read_text(encoding="utf-8"))["not_executed"])
+    filled = kept.fill(measured)
+    print(f"chaos alone  {sum(map(operator.ne, measured, filled)):4d} lines, kept in {options.kept.name}")
+    return report(filled, excepted, out)
 
 
 def report(measured: list[lines.Line], excepted: list[lines.Excepted], out: Path) -> int:

@@ -1,10 +1,12 @@
-"""A measured line, and the lines that are excepted by name."""
+"""A measured line, the lines that are excepted by name, and those that only `make chaos` executes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -58,3 +60,47 @@ def matching(entry: Excepted, lines: list[Line]) -> list[Line]:
     of_file = [line for line in lines if line.path == entry.path]
     whole = [line for line in of_file if line.text == entry.anchor]
     return whole or [line for line in of_file if entry.anchor in line.text]
+
+
+class Kept:
+    """The lines that a run of `make chaos` executed and `make verify` leaves out, in a file of the repository.
+
+    They count while their files have the very bytes that ran: whoever changes one runs the chaos tests again.
+    """
+
+    HEAD = "# Executed by `make chaos` alone, of files with these bytes; `python -m tests.coverage --keep` writes it.\n"
+
+    def __init__(self, file: Path, root: Path) -> None:
+        self._file, self._root = file, root
+        told: dict[str, dict[str, Any]] = (
+            yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+        )
+        self._files = {
+            path: each for path, each in (told or {}).items() if each["sha256"] == self._digest(path)
+        }
+
+    def fill(self, lines: list[Line]) -> list[Line]:
+        """The same lines; what is kept of them counts as executed."""
+        return [
+            replace(line, executed=line.executed or self._of(line) in self._lines(line)) for line in lines
+        ]
+
+    def keep(self, lines: list[Line], missed: Iterable[str]) -> None:
+        """Write down which of the missed lines (as `str(line)` tells them) are executed, beside what is kept."""
+        of_chaos = set(missed)
+        for line in lines:
+            if line.executed and str(line) in of_chaos and self._of(line) not in self._lines(line):
+                each = self._files.setdefault(line.path, {"sha256": self._digest(line.path), "lines": []})
+                each["lines"].append(self._of(line))
+        self._file.write_text(self.HEAD + yaml.safe_dump(self._files, width=1000), encoding="utf-8")
+
+    def _lines(self, line: Line) -> list[str]:
+        lines: list[str] = self._files.get(line.path, {"lines": []})["lines"]
+        return lines
+
+    def _of(self, line: Line) -> str:
+        return f"{line.kind} {line.number}: {line.text.strip()}"
+
+    def _digest(self, path: str) -> str:
+        file = self._root / path
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""

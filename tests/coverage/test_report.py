@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.coverage import __main__ as report
-from tests.coverage.lines import Excepted, Line
+from tests.coverage.lines import Excepted, Kept, Line
 
 RAN = Line("shell", "scripts/a", 3, "echo ran", executed=True)
 MISSED = Line("shell", "scripts/a", 7, "    die 'disk full'", executed=False)
@@ -62,6 +63,36 @@ def test_an_exception_without_a_reason_is_refused(tmp_path: Path, capsys: pytest
     file.write_text("- {path: scripts/a, anchor: die, reason: ''}\n")
     assert report.main(["--recordings", str(tmp_path), "--exceptions", str(file)]) == 2
     assert "needs path, anchor and reason" in capsys.readouterr().err
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Kept:
+    """One line kept, which a run missed and another executed."""
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts/a").write_text("one\n")
+    kept = Kept(tmp_path / "chaos.yml", tmp_path)
+    kept.keep([replace(MISSED, executed=True), RAN], [str(MISSED)])
+    return Kept(tmp_path / "chaos.yml", tmp_path)
+
+
+def test_what_chaos_executed_counts_where_nothing_else_does(ledger: Kept) -> None:
+    other = replace(MISSED, number=8)
+    assert [line.executed for line in ledger.fill([MISSED, RAN, other])] == [True, True, False]
+
+
+def test_what_chaos_executed_of_other_bytes_does_not_count_and_is_forgotten(
+    ledger: Kept, tmp_path: Path
+) -> None:
+    (tmp_path / "scripts/a").write_text("another\n")
+    changed = Kept(tmp_path / "chaos.yml", tmp_path)
+    assert changed.fill([MISSED]) == [MISSED]
+    changed.keep([], [])
+    (tmp_path / "scripts/a").write_text("one\n")
+    assert Kept(tmp_path / "chaos.yml", tmp_path).fill([MISSED]) == [MISSED]
+
+
+def test_only_what_the_rest_misses_is_kept(ledger: Kept) -> None:
+    assert ledger.fill([replace(RAN, executed=False)]) == [replace(RAN, executed=False)]
 
 
 def test_nothing_to_measure_is_not_a_hundred_percent(tmp_path: Path) -> None:

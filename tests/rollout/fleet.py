@@ -74,6 +74,8 @@ class Fleet(Checkout):
         for name in ("ROLLOUT_ROOT", "PORT"):
             del self.environment[name]
         self.environment |= {
+            "ROLLOUT_LEASE_SECONDS": "15",
+            "ROLLOUT_READY_SECONDS": "60",
             "ENV": "staging",
             "INVENTORY": f"{self.EXAMPLE},{self.machines.inventory}",
             "ANSIBLE_VAULT_PASSWORD_FILE": str(self.folder / "password"),

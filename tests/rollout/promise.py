@@ -115,6 +115,7 @@ class Site:
         try:
             with self.unharmed():
                 done = self.checkout.make("deploy", check=False)
+                print(done.output)  # pytest shows it where what it leaves is not as it was
             assert done.status != 0, f"it was deployed: {done.output[-3000:]}"
             for place, text in (("terminal", done.output), ("history", self.checkout.make("history").output)):
                 said = [line for line in text.splitlines() if reason in line]

@@ -16,6 +16,8 @@ from .place import Place
 from .service import WEB, Service
 
 STARTS_ALLOWED = 3
+UNDO_SECONDS = 300.0
+"""How long an undo waits at least: what was ready before gets ready again, on a host that is busy just later."""
 SLOWEST_SECONDS = 5.0
 PROBE_EVERY_SECONDS = 0.1
 
@@ -91,8 +93,11 @@ class Slots:
                 raise self._dead(slot, process, [before[process], pid])
         return f"{counted(asked, 'answer')} in {seconds:.0f} s, slowest {slowest * 1000:.0f} ms"
 
-    def undo(self) -> str:
-        """Make the slot serve that served before, whatever has been done meanwhile, and empty the other one."""
+    def undo(self, at_least: float = UNDO_SECONDS) -> str:
+        """Make the slot serve that served before, whatever has been done meanwhile, and empty the other one.
+
+        :param at_least: seconds until it has to be ready, where a rollout has fewer.
+        """
         old, new = self._place.serving, self._place.idle
         if not self._manager.runs():
             return "nothing runs"
@@ -104,7 +109,7 @@ class Slots:
         for process in _web_first(service):
             self._manager.begin(old, [process])
         for process in _web_first(service):
-            self._await_ready(old, service, process)
+            self._await_ready(old, service, process, at_least)
         self._manager.stop(new)
         return f"{version} serves from {old}"
 
@@ -114,7 +119,7 @@ class Slots:
         :raises RolloutError: the slot that served before cannot serve again, and the other one does.
         """
         try:
-            return self.undo()
+            return self.undo(at_least=0)
         except StaleLease:
             raise
         except (RolloutError, OSError) as error:
@@ -184,11 +189,12 @@ class Slots:
             )
         return f"{counted(len(health.smoke), 'path')} answered 200"
 
-    def _await_ready(self, slot: str, service: Service, process: str) -> None:
+    def _await_ready(self, slot: str, service: Service, process: str, at_least: float = 0) -> None:
         """Wait until a process says that it is ready; fail early when it keeps dying."""
+        patience = max(self._ready_seconds, at_least)
         ready = self._readiness(slot, service, process)
         seen: list[int] = []
-        end = time.monotonic() + self._ready_seconds
+        end = time.monotonic() + patience
         while answer := ready():
             pid = self._manager.pid(slot, process)
             if pid and pid not in seen:
@@ -198,7 +204,7 @@ class Slots:
             if time.monotonic() > end:
                 words = self._last_words(slot, process)
                 raise RolloutError(
-                    f"{process} in slot {slot} was not ready in {self._ready_seconds:.0f} s: {answer}; {words}",
+                    f"{process} in slot {slot} was not ready in {patience:.0f} s: {answer}; {words}",
                     f"look at {self._manager.log(process, slot)}",
                 )
             time.sleep(PROBE_EVERY_SECONDS)
