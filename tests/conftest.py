@@ -14,8 +14,11 @@ from tests.coverage import record
 os.environ.update(record.environment())
 
 
+LONG_SECONDS = 30
+
+
 class Told:
-    """Says what failed when it fails: a long run's summary comes late."""
+    """Says what failed when it fails, and what took long: a long run's summary comes late."""
 
     def __init__(self, terminal: pytest.TerminalReporter) -> None:
         self.terminal = terminal
@@ -26,6 +29,9 @@ class Told:
             why = str(crash.message if crash else report.longrepr).strip().splitlines()[:1]
             self.terminal.ensure_newline()
             self.terminal.write_line(f"{report.nodeid} failed at its {report.when}: {''.join(why)[:200]}")
+        elif report.duration > LONG_SECONDS:
+            self.terminal.ensure_newline()
+            self.terminal.write_line(f"{report.nodeid} {report.when}: {report.duration:.0f} s")
 
 
 @pytest.hookimpl(trylast=True)  # when there is a terminal to write to

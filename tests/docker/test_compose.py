@@ -82,6 +82,9 @@ class Project:
         return [json.loads(line) for line in said if line.startswith("{")]
 
 
+RESTARTED_BY_CHAOS = ("proxy", "cache", *(process for process in PROCESSES if process != "web"))
+
+
 @pytest.fixture(scope="module")
 def project() -> Iterator[Project]:
     has_engine()
@@ -99,7 +102,10 @@ def test_all_are_healthy_and_answer(project: Project) -> None:
     project.ran("compose.yml")
 
 
-@pytest.mark.parametrize("name", ["proxy", "database", "cache", *PROCESSES])
+@pytest.mark.parametrize(
+    "name",
+    ["database", "web", *(pytest.param(each, marks=pytest.mark.chaos) for each in RESTARTED_BY_CHAOS)],
+)
 def test_each_may_be_restarted(project: Project, name: str) -> None:
     project("restart", name)
 

@@ -122,6 +122,7 @@ def test_production_runs_the_very_image_that_staging_runs(staging: Staging, prod
     require_that_all_runs(production)
 
 
+@pytest.mark.chaos
 def test_a_dry_run_says_what_would_change_and_leaves_nothing_behind(staging: Staging) -> None:
     before, good = staging.kept(), staging.head
     staging.commit(setting("WEB_THREADS", "6", "staging"))

@@ -140,6 +140,7 @@ def test_a_contracting_migration_is_refused(site: ClusterSite) -> None:
     assert "arrival_note" in columns(site.checkout)
 
 
+@pytest.mark.chaos
 def test_an_image_that_is_not_there_changes_nothing(site: ClusterSite, namespace: Namespace) -> None:
     with site.losing_nothing("no such image"), site.unharmed():
         said = namespace.make("deploy", "VERSION=20200101-000000-0123456789ab", check=False)

@@ -236,6 +236,7 @@ def test_a_required_host_that_is_away_is_named(site: Site, fleet: Fleet) -> None
         fleet.machines.tell({"ansible_port": None}, gone)
 
 
+@pytest.mark.chaos
 def test_an_inventory_that_says_what_nothing_reads_is_judged_by_a_deploy_too(
     site: Site, fleet: Fleet
 ) -> None:
@@ -248,12 +249,14 @@ def test_an_inventory_that_says_what_nothing_reads_is_judged_by_a_deploy_too(
         fleet.machines.tell({"rollout_batchs": None})
 
 
+@pytest.mark.chaos
 def test_a_wrong_vault_password_is_one_line(site: Site, fleet: Fleet) -> None:
     (fleet.folder / "wrong").write_text("not the one\n")
     words = "staging.yml cannot be opened with this vault password"
     refused(site, fleet, words, ANSIBLE_VAULT_PASSWORD_FILE=str(fleet.folder / "wrong"))
 
 
+@pytest.mark.chaos
 def test_no_disk_left_on_one_host_is_found_before_anything_is_changed(site: Site, fleet: Fleet) -> None:
     host, good = fleet.hosts[1], fleet.head
     releases, aside = f"{fleet.place}/releases", "/run/releases-aside"
@@ -270,6 +273,7 @@ def test_no_disk_left_on_one_host_is_found_before_anything_is_changed(site: Site
         fleet.go_to(good)
 
 
+@pytest.mark.chaos
 def test_a_release_for_another_python_is_refused(site: Site) -> None:
     def for_another_python(checkout: Path) -> None:
         replace(checkout / "infra/service.yml", '"3.11", "3.12", "3.13"', '"3.11"')
@@ -369,6 +373,7 @@ def test_a_host_that_vanishes_in_a_rollout_fails_it_everywhere_and_costs_at_most
     fleet.require_whole()
 
 
+@pytest.mark.chaos
 def test_a_host_that_may_lag_stops_no_rollout_and_the_next_one_brings_it_along(
     site: Site, fleet: Fleet
 ) -> None:

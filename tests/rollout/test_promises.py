@@ -70,6 +70,7 @@ def test_a_rollback_loses_nothing_and_keeps_the_expanded_schema(site: Site) -> N
         site.checkout.make("deploy")
 
 
+@pytest.mark.chaos
 def test_a_release_that_never_gets_ready_leaves_the_old_one_serving(site: Site) -> None:
     with site.losing_nothing("readiness fails"):
         site.refused("never is ready", unready)
@@ -93,6 +94,7 @@ def test_a_failed_migration_leaves_the_old_release_serving(site: Site) -> None:
     assert "left_behind" not in columns(site.checkout)
 
 
+@pytest.mark.chaos
 def test_a_contracting_migration_is_refused(site: Site) -> None:
     with site.losing_nothing("contracting migration"):
         site.refused("arrival_note", contracting_migration("arrival_note"))
@@ -117,7 +119,13 @@ def test_a_killed_deployer_leaves_the_service_and_the_next_deploy_cleans_up(
     assert [len(checkout.running(process)) for process in ("web", "worker", "scheduler")] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["restarted", "killed"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, id="restarted", marks=pytest.mark.chaos),
+        pytest.param(signal.SIGKILL, id="killed"),
+    ],
+)
 @pytest.mark.parametrize("process", ["worker", "scheduler"])
 def test_a_stopped_background_process_comes_back_and_loses_no_task(
     site: Site, process: str, number: signal.Signals
@@ -141,6 +149,7 @@ def test_a_worker_killed_in_the_middle_of_its_tasks_loses_none_and_doubles_none(
     await_rest(site.checkout)
 
 
+@pytest.mark.chaos
 def test_a_broker_that_loses_every_message_loses_no_task(site: Site) -> None:
     with site.losing_nothing("broker loses everything"):
         site.survive_a_broker_that_loses_everything()
