@@ -215,6 +215,7 @@ def test_without_an_engine_it_says_so(project: Project) -> None:
     assert "there is no Docker engine" in done.stderr
 
 
+@pytest.mark.chaos
 def test_its_profile_puts_mariadb_in_the_place_of_postgresql(project: Project) -> None:
     profile = {"COMPOSE_PROFILES": "mariadb"}
     project("up", **profile)
@@ -227,6 +228,7 @@ def test_its_profile_puts_mariadb_in_the_place_of_postgresql(project: Project) -
     project.ran("compose.yml")
 
 
+@pytest.mark.chaos
 def test_live_the_web_is_loaded_anew_when_a_file_of_this_clone_changes(project: Project) -> None:
     project("up", LIVE="1")
     assert project.get("/readyz")

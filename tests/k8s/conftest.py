@@ -11,7 +11,7 @@ from tests.parts import cluster
 from tests.rollout.marefia_traffic import MarefiaTraffic
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def namespace() -> Iterator[Namespace]:
     """A fresh clone's service on the cluster."""
     cluster.require()
@@ -24,7 +24,7 @@ def namespace() -> Iterator[Namespace]:
         made.remove()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def staging() -> Iterator[Staging]:
     """The same commit's service in a namespace that nobody loads."""
     cluster.require()

@@ -112,6 +112,7 @@ def test_everything_in_the_overlay_of_staging_runs(staging: Staging) -> None:
     require_that_all_runs(staging)
 
 
+@pytest.mark.chaos
 def test_production_runs_the_very_image_that_staging_runs(staging: Staging, production: Production) -> None:
     version = staging.read("current")["version"]
     production.make("deploy", f"VERSION={version}")
@@ -134,10 +135,12 @@ def test_a_dry_run_says_what_would_change_and_leaves_nothing_behind(staging: Sta
     assert staging.kept() == before
 
 
+@pytest.mark.chaos
 def test_production_keeps_no_data_in_the_cluster(production: Production) -> None:
     assert not production.kubectl.get("statefulsets,persistentvolumeclaims,cronjobs")
 
 
+@pytest.mark.chaos
 def test_a_build_of_what_the_registry_has_leaves_it_as_it_is(staging: Staging) -> None:
     """REGISTRY names it: the bundle is built, and nothing pushed over what runs."""
     said = staging.make("build", seconds=300).output

@@ -120,6 +120,7 @@ def test_logs_tell_what_every_process_said_lately_by_time(up: Checkout) -> None:
     assert "cannot be followed" in refusal(up.make("logs", "SINCE=yesterday", check=False))
 
 
+@pytest.mark.chaos
 def test_status_names_what_was_changed_in_the_release_and_the_deploy_that_it_names_mends_it(
     up: Checkout,
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_rollback_goes_to_the_previous_release(up: Checkout) -> None:
     assert (line["kind"], line["from"], line["to"], line["outcome"]) == ("rollback", new, old, "done")
 
 
+@pytest.mark.chaos
 def test_a_change_of_settings_alone_is_a_rollout_and_a_rollback_takes_it_back(up: Checkout) -> None:
     """The older release, rolled back to, serves with the settings that it had."""
     old, (threads,) = up.read("current")["previous"], told(up, "WEB_THREADS")
@@ -167,6 +169,7 @@ def test_a_change_of_settings_alone_is_a_rollout_and_a_rollback_takes_it_back(up
         assert (serving(up), told(up, "WEB_THREADS")) == (old, {threads})
 
 
+@pytest.mark.chaos
 def test_a_rollout_that_fails_with_new_settings_leaves_the_old_ones(up: Checkout) -> None:
     hosts = told(up, "ALLOWED_HOSTS")
     with edited(up, setting("ALLOWED_HOSTS", "elsewhere.example")), untouched(up):
@@ -176,6 +179,7 @@ def test_a_rollout_that_fails_with_new_settings_leaves_the_old_ones(up: Checkout
     assert up.history()[-1]["outcome"] == "failed"
 
 
+@pytest.mark.chaos
 def test_a_release_of_uncommitted_changes_says_so_and_goes_to_dev_only(up: Checkout) -> None:
     inventory = up.path / "infra/inventories/staging/hosts.yml"
     dev = (up.path / "infra/inventories/dev/hosts.yml").read_text()
@@ -201,6 +205,7 @@ def test_a_release_of_uncommitted_changes_says_so_and_goes_to_dev_only(up: Check
     up.go_to("HEAD")
 
 
+@pytest.mark.chaos
 def test_a_rollback_needs_the_bundle_or_the_unpacked_release_not_both(up: Checkout) -> None:
     first, second = serving(up), up.read("current")["previous"]
     hidden = bundle(up, second).rename(up.folder / "hidden")
@@ -265,6 +270,7 @@ def test_an_undo_that_fails_is_told_with_what_it_was_to_undo(up: Checkout) -> No
     assert up.version() == serves
 
 
+@pytest.mark.chaos
 def test_an_undo_that_fails_and_a_line_that_cannot_be_written_are_told_and_left_to_the_next_rollout(
     up: Checkout,
 ) -> None:
@@ -298,6 +304,7 @@ def test_an_undo_that_fails_and_a_line_that_cannot_be_written_are_told_and_left_
     ]
 
 
+@pytest.mark.chaos
 def test_a_release_that_cannot_be_written_down_as_the_one_that_serves_is_undone(up: Checkout) -> None:
     """The disk is full in the last step, say."""
     serves, slot, head = up.version(), up.slot(), up.head
@@ -320,6 +327,7 @@ def test_a_release_that_cannot_be_written_down_as_the_one_that_serves_is_undone(
     assert up.history()[-1]["outcome"] == "failed"
 
 
+@pytest.mark.chaos
 def test_a_lease_that_cannot_be_given_back_is_told_and_holds_nobody_up(up: Checkout) -> None:
     head = up.head
 

@@ -69,6 +69,7 @@ def asleep(checkout: Checkout, deploy: Run) -> None:
                 return
 
 
+@pytest.mark.chaos
 def test_the_second_waits_names_the_holder_and_then_takes_its_turn(site: Site) -> None:
     checkout, before, other = site.checkout, site.serving, site.other
     first = checkout.start("deploy", f"VERSION={other}")

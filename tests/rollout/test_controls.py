@@ -1,6 +1,6 @@
 """Negative controls: each mechanism that keeps a promise is taken away once, and the promise has to break.
 
-A promise that holds without its mechanism is not tested at all. `make verify` takes four of the seven away.
+A promise that holds without its mechanism is not tested at all. `make chaos` takes all seven away.
 """
 
 from collections.abc import Iterator
@@ -84,6 +84,7 @@ def lacks_held_socket(checkout: Path) -> None:
     replace(checkout / MODULES / "slots.py", first, f"        self.end()\n{first}")
 
 
+@pytest.mark.chaos
 def test_without_a_drain_a_deploy_loses_requests(site: Site) -> None:
     with without(site, lacks_drain):
         site.checkout.make("deploy")

@@ -88,6 +88,7 @@ def test_a_failed_switch_undoes_code_and_settings(site: Site) -> None:
         site.refused("this worker cannot start", setting("WEB_THREADS", "3"), dead_worker)
 
 
+@pytest.mark.chaos
 def test_a_failed_migration_leaves_the_old_release_serving(site: Site) -> None:
     with site.losing_nothing("migration fails half-way"):
         site.refused("left_behind cannot be filled", failing_migration("left_behind"))

@@ -23,6 +23,7 @@ def interrupt(run: Run) -> None:
     run.wait(60)
 
 
+@pytest.mark.chaos
 def test_of_two_who_type_up_at_once_the_second_finds_nothing_to_do(checkout: Checkout) -> None:
     both = [checkout.start("up"), checkout.start("up")]
     for one in both:
@@ -57,6 +58,7 @@ def test_who_interrupts_a_rollout_is_told_what_becomes_of_it(checkout: Checkout)
     assert [len(checkout.running(process)) for process in PROCESSES] == [1, 1, 1]
 
 
+@pytest.mark.chaos
 def test_down_during_a_rollout_waits_for_its_end_and_then_stops_all(checkout: Checkout) -> None:
     rollouts = len(checkout.history())
     deploy = checkout.start("deploy", ROLLOUT_WATCH_SECONDS="30")

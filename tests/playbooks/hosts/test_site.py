@@ -136,6 +136,7 @@ def test_group_vars_beside_the_inventory_are_judged_too(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.chaos
 @pytest.mark.verify
 def test_a_second_run_changes_nothing(site: Site) -> None:
     assert site.play().status == 0  # single roles may have run since the first

@@ -106,8 +106,11 @@ def _extract(tar: tarfile.TarFile, into: Path) -> None:
         target.chmod(entry.mode & 0o755)
 
 
-def install(release: Path, manifest: dict[str, Any]) -> None:
-    """Make the release's virtual environment from its own wheels, without a network."""
+def install(release: Path, manifest: dict[str, Any], *, compiled: bool = True) -> None:
+    """Make the release's virtual environment from its own wheels, without a network.
+
+    :param compiled: with the byte code of everything, which takes most of the time and pays where it runs for long.
+    """
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python not in manifest["pythons"]:
         raise RolloutError(
@@ -118,7 +121,8 @@ def install(release: Path, manifest: dict[str, Any]) -> None:
     quiet = ["--quiet", "--offline", "--no-config", "--no-cache"]
     run([uv(), "venv", *quiet, "--relocatable", "--python", base_python(), "venv"], cwd=release)
     # Relative, for any character may be in the path of a release: uv takes a comma for the end of a folder.
-    options = ["--python", "venv/bin/python", "--no-index", "--require-hashes", "--compile-bytecode"]
+    options = ["--python", "venv/bin/python", "--no-index", "--require-hashes"]
+    options += ["--compile-bytecode"] if compiled else []
     files = ["--find-links", "wheels", "--requirement", "requirements.txt"]
     run([uv(), "pip", "install", *quiet, *options, *files], cwd=release)
 
@@ -253,7 +257,7 @@ def collect_static(facts: service.Service, work: Path, told: dict[str, str]) -> 
     scratch.mkdir()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     manifest = {"version": "build", "pythons": [python]}
-    install(work, manifest)
+    install(work, manifest, compiled=False)
     told = unserved(facts, told, work / "venv/bin", scratch) | {"STATIC_ROOT": str(work / "static")}
     remedy = f"mend the application or {BUILD_SETTINGS}, with which static files are collected"
     run(["/bin/sh", "-c", facts.static], remedy, "the service's `static` command", cwd=work / "app", env=told)
