@@ -15,6 +15,7 @@ from typing import Any
 from . import database, kube_pods, kube_release, record
 from .errors import RolloutError, counted
 from .kube import API_OF, Cluster, Thing
+from .kube_deployment import unfinished
 from .kube_journal import KIND, Journal
 from .kube_lease import ClusterLease
 from .kube_release import NUMBER, Told
@@ -338,42 +339,17 @@ class ClusterSlots:
         begin = time.monotonic()
         names = [each["metadata"]["name"] for each in kube_release.deployments(objects)]
         self._await(
-            lambda: next(filter(None, (self._unfinished(name, number) for name in names)), ""), version
+            lambda: next(
+                filter(None, (unfinished(self._cluster, self._lease, name, number) for name in names)), ""
+            ),
+            version,
         )
         return time.monotonic() - begin
-
-    def _unfinished(self, name: str, number: int) -> str:
-        """What a Deployment still lacks. :raises RolloutError: it will never have it."""
-        deployment = self._cluster.get("Deployment", name) or {}
-        status, wanted = deployment.get("status") or {}, (deployment.get("spec") or {}).get("replicas", 1)
-        for condition in status.get("conditions") or []:
-            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-                raise RolloutError(
-                    f"{name} gets no pod: {condition['message']}", "make room and deploy again"
-                )
-        labels = deployment.get("spec", {}).get("selector", {}).get("matchLabels", {})
-        pods = self._cluster.every("Pod", ",".join(f"{key}={value}" for key, value in labels.items()))
-        mine = [pod for pod in pods if pod["metadata"]["labels"].get(NUMBER) == str(number)]
-        for pod in mine:
-            if why := kube_pods.trouble(self._cluster, pod):
-                raise RolloutError(why, "`make logs` tells more")
-        if status.get("observedGeneration", 0) < deployment.get("metadata", {}).get("generation", 1):
-            return f"{name} is not looked at yet"
-        waiting = [pod for pod in mine if not kube_pods.ready(pod)]
-        if waiting:
-            pod = waiting[-1]
-            said = kube_pods.words(self._cluster, pod) if not kube_pods.ready(pod) else ""
-            return f"{pod['metadata']['name']} is not ready: {kube_pods.missing(pod)}; {said}"
-        if status.get("availableReplicas", 0) < wanted or len(mine) < wanted:
-            return f"{name} has {status.get('availableReplicas', 0)} of {wanted} pods"
-        if len(pods) > len(mine):
-            return f"{name} still drains {counted(len(pods) - len(mine), 'pod')}"
-        return ""
 
     def _not_ready(self, names: list[str]) -> str:
         for name in names:
             pod = self._cluster.get("Pod", name)
-            if not pod:
+            if not pod or "deletionTimestamp" in pod["metadata"]:
                 raise RolloutError(f"{name} was deleted", "deploy again")
             if why := kube_pods.trouble(self._cluster, pod):
                 raise RolloutError(why, "`make logs` tells more")
@@ -398,7 +374,8 @@ class ClusterSlots:
 
     def _pods(self, number: int) -> list[Thing]:
         """What the Deployments of a rollout run."""
-        return self._cluster.every("Pod", f"{NUMBER}={number},!{KIND}")
+        pods = self._cluster.every("Pod", f"{NUMBER}={number},!{KIND}")
+        return [pod for pod in pods if kube_pods.stays(pod)]
 
     def _restarts(self, number: int) -> dict[str, int]:
         return {

@@ -37,7 +37,7 @@ def report(cluster: Cluster, service: Service) -> list[str]:
 def _running(cluster: Cluster, service: Service, current: dict[str, str]) -> list[str]:
     lines, well = [], True
     for process in service.processes:
-        pods = cluster.every("Pod", f"{COMPONENT}={process}")
+        pods = [each for each in cluster.every("Pod", f"{COMPONENT}={process}") if kube_pods.stays(each)]
         mine = [pod for pod in pods if pod["metadata"]["labels"].get(NUMBER) == str(current["number"])]
         ready = [pod for pod in mine if kube_pods.ready(pod)]
         well = well and bool(ready)
