@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from . import kube_pods
+from . import kube_pods, record
 from .errors import RolloutError, counted
 from .kube import Cluster
 from .kube_journal import Journal
@@ -30,7 +30,7 @@ def report(cluster: Cluster, service: Service) -> list[str]:
     if holder := lease.holder():
         lines.append(f"a rollout is under way: {holder}, in step {(rollout or {}).get('step')}")
     elif rollout:
-        lines.append(f"rollout {rollout['number']} died in step {rollout['step']}; the next deploy undoes it")
+        lines.append(record.left(rollout, journal.history))
     return lines
 
 
