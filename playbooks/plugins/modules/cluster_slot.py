@@ -120,14 +120,21 @@ def finish_killed(journal: Journal, lease: ClusterLease, undone: str) -> None:
 
 def undo(slots: ClusterSlots, journal: Journal, lease: ClusterLease, step: str) -> str:
     """Undo this rollout or, in the step `lock`, what a dead owner left."""
+    if step != "lock":
+        return slots.undo()  # what a dead owner left was undone in that step
     try:
-        words: str = slots.undo()
+        words: str = slots.undo(at_least=0)
     except StaleLease:
         raise
     except (RolloutError, OSError) as error:
-        if step != "lock":
-            raise
         words = f"it cannot, and this rollout goes on: {line_of(error, '')}"
+    finish_killed(journal, lease, words)
+    return words
+
+
+def end(slots: ClusterSlots, journal: Journal, lease: ClusterLease) -> str:
+    """Stop everything. What a dead owner left is over with that."""
+    words: str = slots.end()
     finish_killed(journal, lease, words)
     return words
 
@@ -154,7 +161,7 @@ def work(cluster: Cluster, lease: ClusterLease, told: dict[str, Any]) -> dict[st
             journal.remember(record.line_of(journal.rollout or {}, "failed", told["reason"]))
         return {"msg": "written down", "recorded": True, "serves": False}
     if state == "settled":
-        return {"msg": slots.settle(told["keep"]), "recorded": True, "serves": True}
+        return slots.settle(told["keep"])
     if state == "verified":
         return {"changed": False, "msg": slots.verify(told["watch_seconds"])}
     return {
@@ -164,7 +171,7 @@ def work(cluster: Cluster, lease: ClusterLease, told: dict[str, Any]) -> dict[st
             "serving": slots.switch,
             "undone": lambda: undo(slots, journal, lease, told["step"]),
             "forgotten": slots.forget,
-            "ended": slots.end,
+            "ended": lambda: end(slots, journal, lease),
         }[state]()
     }
 

@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -291,6 +291,17 @@ def asked(what: str, ask: Callable[[], T]) -> T:
             if time.monotonic() >= end:
                 raise
             time.sleep(AGAIN_SECONDS)
+
+
+def uncontested(write: Callable[[], T]) -> T:
+    """Read an object and write it, once more where somebody else wrote it in between.
+
+    :raises Changed: somebody always did.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(Changed):
+            return write()
+    return write()
 
 
 @contextmanager
