@@ -40,11 +40,17 @@ def ended(folder: Path, step: str, undo: str, record: str) -> str:
     for name, tasks in (("undo", undo), ("record", record), ("free", FREE)):
         (folder / f"{name}.yml").write_text(tasks)
     (folder / "play.yml").write_text(PLAY.format(tasks=folder))
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", folder / "hosts.yml"]
+    playbook = str(Path(sys.executable).with_name("ansible-playbook"))
     done = subprocess.run(
-        [*command, folder / "play.yml"], cwd=REPOSITORY, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, check=False, timeout=120, env=os.environ | {"ANSIBLE_STDOUT_CALLBACK": "default"},
-    )  # fmt: skip
+        [playbook, "-i", folder / "hosts.yml", folder / "play.yml"],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=os.environ | {"ANSIBLE_STDOUT_CALLBACK": "default"},
+    )
     said = done.stdout + done.stderr
     assert done.returncode, said
     assert f"deploy failed in step {step}: no such column" in said

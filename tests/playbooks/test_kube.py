@@ -14,6 +14,7 @@ import yaml
 
 from rollout import kube
 from rollout.errors import RolloutError
+from tests.k8s.door import Door
 from tests.rollout.checkout import free_port
 
 HANGS_UP = 0
@@ -177,6 +178,20 @@ def test_a_server_that_stays_away_is_one_line(port: int, monkeypatch: pytest.Mon
     ) as away:
         cluster.get("ConfigMap", "settings")
     assert "\n" not in str(away.value)
+
+
+def test_a_way_to_it_that_is_closed_for_a_while_is_waited_for(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(port), Door("127.0.0.1", port) as door:
+        place(tmp_path, monkeypatch, json.dumps(kubeconfig(f"http://127.0.0.1:{door.port}")).encode())
+        cluster = kube.Cluster("shop")
+        with door.closed():
+            late = threading.Timer(0.3, setattr, (door, "_open", True))
+            late.start()
+            assert cluster.get("ConfigMap", "settings") == CONFIGMAP
+            late.join()
+    assert door.refused
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 422])

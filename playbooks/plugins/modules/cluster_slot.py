@@ -57,7 +57,7 @@ from ansible.module_utils.rollout.errors import RolloutError, StaleLease, line_o
 from ansible.module_utils.rollout.kube import Cluster
 from ansible.module_utils.rollout.kube_journal import Journal
 from ansible.module_utils.rollout.kube_lease import ClusterLease
-from ansible.module_utils.rollout.kube_slots import NAMED, ClusterSlots
+from ansible.module_utils.rollout.kube_slots import NAMED, UNDO_SECONDS, ClusterSlots
 
 STATES = [
     "prepared",
@@ -120,10 +120,12 @@ def finish_killed(journal: Journal, lease: ClusterLease, undone: str) -> None:
 
 def undo(slots: ClusterSlots, journal: Journal, lease: ClusterLease, step: str) -> str:
     """Undo this rollout or, in the step `lock`, what a dead owner left."""
+    words: str
     if step != "lock":
-        return slots.undo()  # what a dead owner left was undone in that step
+        words = slots.undo()  # what a dead owner left was undone in that step
+        return words
     try:
-        words: str = slots.undo(at_least=0)
+        words = slots.undo(at_least=0)
     except StaleLease:
         raise
     except (RolloutError, OSError) as error:
@@ -161,7 +163,7 @@ def work(cluster: Cluster, lease: ClusterLease, told: dict[str, Any]) -> dict[st
             journal.remember(record.line_of(journal.rollout or {}, "failed", told["reason"]))
         return {"msg": "written down", "recorded": True, "serves": False}
     if state == "settled":
-        return slots.settle(told["keep"])
+        return dict(slots.settle(told["keep"]))
     if state == "verified":
         return {"changed": False, "msg": slots.verify(told["watch_seconds"])}
     return {
@@ -202,7 +204,8 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True, msg="would do it; a check changes nothing")
     try:
-        cluster = Cluster(told["namespace"], told["context"])
+        undoes = told["state"] == "undone" and told["step"] != "lock"
+        cluster = Cluster(told["namespace"], told["context"], UNDO_SECONDS if undoes else None)
         lease = ClusterLease(cluster, told["number"], told["lease_seconds"])
         with lease.renewed():
             if told["step"]:

@@ -80,15 +80,17 @@ class Cluster:
 
     :param context: of KUBECONFIG or ~/.kube/config; empty for the current one.
     :raises RolloutError: there is no such context, or it leads nowhere.
-    :raises Away: nor did the cluster answer for AWAY_SECONDS, which every request may be told.
+    :param patience: seconds for which every request is made again while the API server is away or busy.
+    :raises Away: it is longer. So may every request.
     """
 
-    def __init__(self, namespace: str, context: str = "") -> None:
-        self.namespace = namespace
+    def __init__(self, namespace: str, context: str = "", patience: float | None = None) -> None:
+        self.namespace, self._patience = namespace, AWAY_SECONDS if patience is None else patience
         self._api, self.context = _client(context)
         _, _, headers = asked(
             f"the cluster of context {self.context}",
             lambda: kubernetes.client.VersionApi(self._api).get_code_with_http_info(_request_timeout=SECONDS),
+            self._patience,
         )
         self._ahead = parsedate_to_datetime(headers["Date"]).timestamp() - time.time()
         # The client's own look at all that the API holds mistakes a busy server for one that knows nothing.
@@ -188,7 +190,7 @@ class Cluster:
             )
 
         try:
-            answer = asked(f"what {pod} said", read) if sure else read()
+            answer = asked(f"what {pod} said", read, self._patience) if sure else read()
         except (ApiException, urllib3.exceptions.HTTPError):
             return ""
         return answer.data.decode(errors="replace")  # type: ignore[no-any-return]
@@ -200,7 +202,7 @@ class Cluster:
 
         :param told: its standard input, behind a line with the number of bytes: its end cannot be told.
         """
-        return asked(f"Pod {pod}", lambda: self._run(pod, container, command, seconds, told))
+        return asked(f"Pod {pod}", lambda: self._run(pod, container, command, seconds, told), self._patience)
 
     def _run(
         self, pod: str, container: str, command: list[str], seconds: float, told: str | None
@@ -238,7 +240,7 @@ class Cluster:
     def _asked(self, kind: str, name: str, ask: Callable[[Any], Any], api: str = "") -> Thing:
         """What the API of a kind answers."""
         what = f"{kind} {name}" if name else f"{kind}s"
-        return asked(what, lambda: ask(self._of(kind, api)).to_dict())  # type: ignore[no-any-return]
+        return asked(what, lambda: ask(self._of(kind, api)).to_dict(), self._patience)  # type: ignore[no-any-return]
 
     def _of(self, kind: str, api: str = "") -> Any:
         """How a kind is asked for. What an API holds is looked up once."""
@@ -276,13 +278,13 @@ class Missing(RolloutError):
     """There is no such object."""
 
 
-def asked(what: str, ask: Callable[[], T]) -> T:
+def asked(what: str, ask: Callable[[], T], seconds: float) -> T:
     """The API server's answer, for which it is asked again while it is away, or busy.
 
-    :raises Away: for AWAY_SECONDS.
+    :raises Away: for so many seconds.
     :raises RolloutError: it refuses.
     """
-    end = time.monotonic() + AWAY_SECONDS
+    end = time.monotonic() + seconds
     while True:
         try:
             with said(what):

@@ -72,7 +72,7 @@ class ClusterLease:
             key: mine[key] for key in ("holderIdentity", "leaseTransitions", "acquireTime")
         }:
             if not now.get("holderIdentity"):
-                raise Changed("the lease was given back just now", "run the command again")
+                raise LeaseHeld("a rollout has just ended", "run the command again")
             raise self._held(now)
         self.number = number
 
