@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes.client.exceptions import ApiException
 
 from rollout import kube
 from rollout.errors import RolloutError
@@ -215,7 +216,7 @@ def test_a_refusal_is_not_asked_for_again(port: int, status: int) -> None:
 )
 def test_what_a_stream_makes_of_a_refusal_is_understood(said: str, kind: type[RolloutError]) -> None:
     with pytest.raises(kind), kube.said("Pod web-1"):
-        raise kube.ApiException(status=0, reason=said)
+        raise ApiException(status=0, reason=said)
 
 
 NO_KUBECONFIGS = {

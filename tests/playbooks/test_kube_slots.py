@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -265,6 +266,34 @@ def test_the_lease_is_free_to_be_renewed_while_a_release_is_asked(monkeypatch: p
     )
     site.slots.judge()
     assert asked_while_acting == [0, 0]
+
+
+# --- verify
+
+
+@pytest.mark.parametrize(
+    ("gone", "fails"),
+    [("deleted", False), ("evicted", False), ("", True)],
+    ids=["scaled away", "evicted", "mute"],
+)
+def test_a_web_that_goes_while_it_is_watched_is_no_fault_of_the_release(gone: str, fails: bool) -> None:
+    site = Site()
+    site.slots._service = SimpleNamespace(health=SimpleNamespace(ready="/readyz", smoke=(), version=""))
+
+    def run(name: str, *_: Any) -> tuple[int, str]:
+        if name == "web-1" and gone == "deleted":
+            site.cluster.delete("Pod", name)
+        if name == "web-1" and gone == "evicted":
+            site.cluster.things["Pod", name]["status"] = {"phase": "Failed", "reason": "Evicted"}
+        return (1, "it is gone") if name == "web-1" else (0, json.dumps([["/readyz", 200, "", 0.01]]))
+
+    site.cluster.run = run  # type: ignore[method-assign,assignment]
+    if fails:
+        with pytest.raises(RolloutError, match="web-1 cannot be asked"):
+            site.slots._ask_while_it_stays("web-1", ["/readyz"])
+    else:
+        assert site.slots._ask_while_it_stays("web-1", ["/readyz"]) == []
+    assert site.slots._ask_while_it_stays("web-2", ["/readyz"]) == [("/readyz", 200, "", 0.01)]
 
 
 # --- undo

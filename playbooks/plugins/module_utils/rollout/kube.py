@@ -240,7 +240,7 @@ class Cluster:
     def _asked(self, kind: str, name: str, ask: Callable[[Any], Any], api: str = "") -> Thing:
         """What the API of a kind answers."""
         what = f"{kind} {name}" if name else f"{kind}s"
-        return asked(what, lambda: ask(self._of(kind, api)).to_dict(), self._patience)  # type: ignore[no-any-return]
+        return asked(what, lambda: ask(self._of(kind, api)).to_dict(), self._patience)
 
     def _of(self, kind: str, api: str = "") -> Any:
         """How a kind is asked for. What an API holds is looked up once."""

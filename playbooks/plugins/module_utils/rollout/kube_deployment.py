@@ -47,11 +47,12 @@ def _pods(cluster: Cluster, deployment: Thing, number: int) -> tuple[list[Thing]
         for each in cluster.every("ReplicaSet", selector)
         if _owner(each) == deployment["metadata"]["uid"]
     }
-    mine, others = [], []
+    mine: list[Thing] = []
+    others: list[Thing] = []
     for pod in cluster.every("Pod", selector):
         if _owner(pod) in uids:
             (mine if pod["metadata"]["labels"].get(NUMBER) == str(number) else others).append(pod)
-    return list(filter(kube_pods.stays, mine)), others
+    return [pod for pod in mine if kube_pods.stays(pod)], others
 
 
 def _bury(cluster: Cluster, lease: ClusterLease, pods: list[Thing]) -> None:

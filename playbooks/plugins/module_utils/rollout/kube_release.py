@@ -109,7 +109,7 @@ def over(seen: Thing, thing: Thing, scaled: set[str]) -> Thing:
         https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
     """
     about = thing["metadata"] | {"resourceVersion": seen["metadata"]["resourceVersion"]}
-    kept = {"replicas": seen["spec"].get("replicas", 1)} if about["name"] in scaled else {}
+    kept = {"replicas": seen["spec"].get("replicas") or 1} if about["name"] in scaled else {}
     return thing | {"metadata": about, "spec": thing["spec"] | kept}
 
 

@@ -202,7 +202,7 @@ class ClusterSlots:
         slowest, asked, end = 0.0, 0, time.monotonic() + seconds
         while time.monotonic() < end:
             for name in webs:
-                for path, status, body, took in self._ask(name, [health.ready] * 5):
+                for path, status, body, took in self._ask_while_it_stays(name, [health.ready] * 5):
                     slowest, asked = max(slowest, took), asked + 1
                     if status != 200 or took > SLOWEST_SECONDS:
                         raise RolloutError(
@@ -453,6 +453,16 @@ class ClusterSlots:
         if status:
             raise RolloutError(f"{pod} cannot be asked: {words[-300:]}", "`make logs` tells more")
         return [tuple(each) for each in json.loads(words)]
+
+    def _ask_while_it_stays(self, name: str, paths: list[str]) -> list[tuple[str, int, str, float]]:
+        """The answers of a web, or none of one that was evicted or scaled away meanwhile."""
+        try:
+            return self._ask(name, paths)
+        except RolloutError:
+            pod = self._cluster.get("Pod", name)
+            if pod and kube_pods.stays(pod):
+                raise
+            return []
 
     def _share_static(self, giver: str) -> None:
         """Give the webs that serve the new release's static files: pages of one ask the other for them."""
