@@ -219,6 +219,42 @@ def test_what_a_stream_makes_of_a_refusal_is_understood(said: str, kind: type[Ro
         raise ApiException(status=0, reason=said)
 
 
+class Stream:
+    """What a command said through a stream, and how it ended."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+
+    def run_forever(self, timeout: float) -> None:
+        pass
+
+    def is_open(self) -> bool:
+        return False
+
+    def read_channel(self, _: int) -> str:
+        return self.status
+
+    def read_all(self) -> str:
+        return "half of it" if not self.status else "all of it"
+
+
+def test_a_command_whose_stream_is_lost_is_run_again_and_nothing_else_goes_through_its_client(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client hands all that it is asked to a stream that opens: the lease's renewal was lost there."""
+    streams, clients = [Stream('{"status": "Success"}'), Stream("")], []
+
+    def streamed(ask: Any, *_: Any, **__: Any) -> Stream:
+        clients.append(ask.__self__.api_client)
+        return streams.pop()
+
+    monkeypatch.setattr(kube, "streamed", streamed)
+    with answering(port):
+        cluster = kube.Cluster("shop")
+        assert cluster.run("web-1", "web", ["true"], 5) == (0, "all of it")
+        assert cluster._api not in clients
+
+
 NO_KUBECONFIGS = {
     "binary": b"\x7fELF\x02\x01\x01\x00\xff\xfe",
     "empty": b"",

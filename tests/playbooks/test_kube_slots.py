@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -278,7 +277,6 @@ def test_the_lease_is_free_to_be_renewed_while_a_release_is_asked(monkeypatch: p
 )
 def test_a_web_that_goes_while_it_is_watched_is_no_fault_of_the_release(gone: str, fails: bool) -> None:
     site = Site()
-    site.slots._service = SimpleNamespace(health=SimpleNamespace(ready="/readyz", smoke=(), version=""))
 
     def run(name: str, *_: Any) -> tuple[int, str]:
         if name == "web-1" and gone == "deleted":

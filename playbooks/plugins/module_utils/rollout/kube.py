@@ -231,6 +231,8 @@ class Cluster:
         # First: reading what was said empties every channel.
         failed = json.loads(stream.read_channel(ws_client.ERROR_CHANNEL) or "{}")
         words = stream.read_all()
+        if not failed:
+            raise _away(f"Pod {pod}", 0, "the connection was lost")
         if failed.get("status") == "Success":
             return 0, words
         causes = (failed.get("details") or {}).get("causes") or []
