@@ -335,6 +335,34 @@ def test_an_undo_leaves_a_backup_alone() -> None:
     assert "backup-by-hand" in site.cluster.names("Pod")
 
 
+def left(number: int) -> dict[str, Any]:
+    """A rollout of which a dead owner left what it had begun."""
+    return {"number": number, "kind": "deploy", "version": f"v{number}", "owner": "sara", "at": "then",
+            "step": "switch", "steps": {"lock": 0.0}}  # fmt: skip
+
+
+def test_what_a_dead_owner_left_stays_to_be_undone_until_it_is(load: Load) -> None:
+    site, module = Site(killed=left(3)), load("cluster_slot")
+    site.keep(3)
+    site.fails("apply Deployment web", RolloutError("the quota is exceeded"))
+    words = module.undo(site.slots, site.journal, site.lease, "lock")
+    assert words == "it cannot, and this rollout goes on: the quota is exceeded"
+    assert (site.journal.rollout or {})["killed"]["number"] == 3
+    assert module.undo(site.slots, site.journal, site.lease, "") == "v1 serves"
+    assert (site.journal.rollout or {})["killed"] is None
+    assert [(line["number"], line["outcome"]) for line in site.journal.history][1:] == [(3, "killed")]
+
+
+def test_what_a_dead_owner_left_is_over_when_another_release_serves(load: Load) -> None:
+    site = Site(killed=left(3))
+    served(site)
+    load("cluster_slot").settle(site.slots, site.journal, site.lease, 5)
+    assert (site.journal.rollout or {})["killed"] is None
+    killed, done = site.journal.history[-2:]
+    assert (killed["number"], killed["outcome"], done["number"], done["outcome"]) == (3, "killed", 2, "done")
+    assert "undone: it could not be, v2 took its place" in killed["reason"]
+
+
 # --- settle
 
 
@@ -411,8 +439,7 @@ def gone_in_time(site: Site) -> None:
 
 
 def test_the_end_stops_what_a_killed_rollout_left_and_closes_its_book(load: Load) -> None:
-    killed = {"number": 3, "kind": "deploy", "version": "v3", "owner": "sara", "at": "then", "step": "switch"}
-    site = Site(killed=killed | {"steps": {"lock": 0.0}})
+    site = Site(killed=left(3))
     gone_in_time(site)
     extra = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "clock", "labels": RELEASE},
              "spec": {"template": {"metadata": {}, "spec": {"containers": []}}}}  # fmt: skip

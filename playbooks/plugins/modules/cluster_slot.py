@@ -119,19 +119,23 @@ def finish_killed(journal: Journal, lease: ClusterLease, undone: str) -> None:
 
 
 def undo(slots: ClusterSlots, journal: Journal, lease: ClusterLease, step: str) -> str:
-    """Undo this rollout or, in the step `lock`, what a dead owner left."""
-    words: str
-    if step != "lock":
-        words = slots.undo()  # what a dead owner left was undone in that step
-        return words
+    """Undo this rollout or, in the step `lock`, what a dead owner left: that waits until it can be, or is replaced."""
     try:
-        words = slots.undo(at_least=0)
+        words: str = slots.undo(at_least=0 if step == "lock" else UNDO_SECONDS)
     except StaleLease:
         raise
     except (RolloutError, OSError) as error:
-        words = f"it cannot, and this rollout goes on: {line_of(error, '')}"
+        if step != "lock":
+            raise
+        return f"it cannot, and this rollout goes on: {line_of(error, '')}"
     finish_killed(journal, lease, words)
     return words
+
+
+def settle(slots: ClusterSlots, journal: Journal, lease: ClusterLease, keep: int) -> dict[str, Any]:
+    """Make the new release the one that serves. What could not be undone before is over with that."""
+    finish_killed(journal, lease, f"it could not be, {(journal.rollout or {}).get('version')} took its place")
+    return dict(slots.settle(keep))
 
 
 def end(slots: ClusterSlots, journal: Journal, lease: ClusterLease) -> str:
@@ -163,7 +167,7 @@ def work(cluster: Cluster, lease: ClusterLease, told: dict[str, Any]) -> dict[st
             journal.remember(record.line_of(journal.rollout or {}, "failed", told["reason"]))
         return {"msg": "written down", "recorded": True, "serves": False}
     if state == "settled":
-        return dict(slots.settle(told["keep"]))
+        return settle(slots, journal, lease, told["keep"])
     if state == "verified":
         return {"changed": False, "msg": slots.verify(told["watch_seconds"])}
     return {
