@@ -2,7 +2,6 @@
 
 import copy
 import re
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from rollout.kube import API_OF, Changed, Cluster
 
 Thing = dict[str, Any]
+NOW = 1_800_000_000.0
+"""When a fake cluster begins; its clock goes on by a millisecond whenever somebody looks at it."""
 TERM = re.compile(r"(?P<not>!?)(?P<key>[\w./-]+)(?: in \((?P<values>[^)]*)\)|=(?P<value>[\w.-]*))?(?:,|$)")
 
 
@@ -22,13 +23,14 @@ class FakeCluster(Cluster):
         self.said: dict[str, str] = {}
         self.did: list[str] = []
         self.before: Callable[[str], None] = lambda _: None
-        self.ahead = 0.0
+        self._now = NOW
         self._count = 0
         for thing in things:
             self._store(thing)
 
     def now(self) -> float:
-        return time.time() + self.ahead
+        self._now += 0.001
+        return self._now
 
     def get_of(self, thing: Thing) -> Thing | None:
         self._do("get", thing["kind"], thing["metadata"]["name"])
@@ -84,7 +86,7 @@ class FakeCluster(Cluster):
     def _store(self, thing: Thing) -> Thing:
         self._count += 1
         there = self.things.get(_key(thing), {}).get("metadata", {})
-        about = {"uid": f"uid-{self._count}", "creationTimestamp": stamp(time.time() - 60)} | {
+        about = {"uid": f"uid-{self._count}", "creationTimestamp": stamp(NOW - 60)} | {
             key: value for key, value in there.items() if key in ("uid", "creationTimestamp")
         }
         about |= thing["metadata"] | {"resourceVersion": str(self._count)}
@@ -146,7 +148,7 @@ def pod(
         "ownerReferences": [{"controller": True, "uid": owner}] if owner else [],
     }
     if due is not None:
-        about["deletionTimestamp"] = stamp(time.time() + due)
+        about["deletionTimestamp"] = stamp(NOW + due)
     conditions = [{"type": "Ready", "status": str(ready and phase == "Running")}]
     return {
         "kind": "Pod",
