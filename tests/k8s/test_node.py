@@ -51,7 +51,7 @@ for way in ways:
 """
 
 
-def scissors(name: str, node: str, address: str, image: str) -> dict[str, Any]:
+def scissors(name: str, node: str, address: str, image: str, seconds: int) -> dict[str, Any]:
     """A pod that takes its node's network down, and up again."""
     return {
         "apiVersion": "v1",
@@ -65,7 +65,7 @@ def scissors(name: str, node: str, address: str, image: str) -> dict[str, Any]:
                 {
                     "name": "cut",
                     "image": image,
-                    "command": ["python", "-c", CUT, address, str(CUT_SECONDS)],
+                    "command": ["python", "-c", CUT, address, str(seconds)],
                     "securityContext": {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}},
                 }
             ],
@@ -74,12 +74,12 @@ def scissors(name: str, node: str, address: str, image: str) -> dict[str, Any]:
 
 
 @contextmanager
-def cut_off(namespace: Namespace, node: dict[str, Any]) -> Iterator[None]:
-    """A node without a network, from the first moment on; it is back in the end."""
+def cut_off(namespace: Namespace, node: dict[str, Any], seconds: int = CUT_SECONDS) -> Iterator[None]:
+    """A node without a network, from the first moment on; it is back in the end, after so many seconds."""
     kubectl, name = Kubectl("default"), node["metadata"]["name"]
     (address,) = [each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP"]
     image = namespace.pods("web")[0]["spec"]["containers"][0]["image"]
-    kubectl("apply", "--filename=-", told=json.dumps(scissors("scissors", name, address, image)))
+    kubectl("apply", "--filename=-", told=json.dumps(scissors("scissors", name, address, image, seconds)))
     try:
         yield
     finally:
@@ -89,7 +89,7 @@ def cut_off(namespace: Namespace, node: dict[str, Any]) -> Iterator[None]:
                 kubectl.get("pod/scissors")["status"]["phase"] == "Succeeded"
             )
 
-        wait_until(back, f"{name} to be back", CUT_SECONDS + 120, every=1)
+        wait_until(back, f"{name} to be back", seconds + 120, every=1)
         kubectl("delete", "pod", "scissors", "--wait=true")
 
 

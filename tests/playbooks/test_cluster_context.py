@@ -27,10 +27,16 @@ KUBECONFIG = {
 
 
 def judged(
-    folder: Path, environment: str, *, context: str = "", confirmed: str = "", typed: str | None = None
+    folder: Path,
+    environment: str,
+    *,
+    context: str = "",
+    confirmed: str = "",
+    typed: str | None = None,
+    kubeconfig: bytes = json.dumps(KUBECONFIG).encode(),
 ) -> tuple[int, str]:
     """The play's status and output, with somebody at a terminal who types a word when he is asked, or with nobody."""
-    (folder / "kubeconfig").write_text(json.dumps(KUBECONFIG))
+    (folder / "kubeconfig").write_bytes(kubeconfig)
     (folder / "play.yml").write_text(PLAYBOOK % (context, environment, confirmed))
     command = [str(Path(sys.executable).with_name("ansible-playbook")), str(folder / "play.yml")]
     env = os.environ | {"KUBECONFIG": str(folder / "kubeconfig"), "ANSIBLE_STDOUT_CALLBACK": "default"}
@@ -81,3 +87,12 @@ def test_another_context_than_the_inventorys_is_refused(tmp_path: Path) -> None:
     status, said = judged(tmp_path, "dev", context="there")
     assert status != 0
     assert "no context there, which the inventory names; it has here" in said
+
+
+@pytest.mark.parametrize("content", [b"\x7fELF\xff\xfe", b"contexts: {here: 1}\n"])
+def test_a_file_that_is_no_kubeconfig_is_one_line(tmp_path: Path, content: bytes) -> None:
+    status, said = judged(tmp_path, "dev", kubeconfig=content)
+    assert status != 0
+    assert "no kubeconfig can be read: " in said
+    assert "Traceback" not in said
+    assert "unexpected" not in said.lower()

@@ -254,7 +254,9 @@ def test_smoke_fails_when_another_release_answers_than_the_one_that_was_meant(up
     assert line == f"{serving(up)} answers, not another; look at `make history`"
 
 
-def test_an_undo_that_fails_is_told_with_what_it_was_to_undo(up: Checkout) -> None:
+def test_an_undo_that_fails_is_told_with_what_it_was_to_undo_and_left_to_the_next_rollout(
+    up: Checkout,
+) -> None:
     serves, head = up.version(), up.head
     placed = up.root / "slots" / up.slot() / "slot.json"
     hidden = placed.rename(placed.with_suffix(".hidden"))
@@ -266,8 +268,17 @@ def test_an_undo_that_fails_is_told_with_what_it_was_to_undo(up: Checkout) -> No
         up.go_to(head)
     both = r"never_filled.*; and undoing that failed: slot \w+ of .* is empty"
     assert re.search(rf"deploy failed in step migrate: .*{both}", refusal(run))
-    assert re.search(both, up.history()[-1]["reason"])
-    assert up.version() == serves
+    failed = up.history()[-1]
+    assert re.search(both, failed["reason"])
+    assert (up.version(), up.read("lease"), up.read("rollout")["number"]) == (serves, {}, failed["number"])
+    left = f"rollout {failed['number']} failed in step migrate and is not undone; the next deploy undoes it"
+    assert left in up.make("status").output
+    assert "Let the slot serve that served before" in up.make("deploy", f"VERSION={serving(up)}").output
+    assert [(line["number"], line["outcome"]) for line in up.history()[-2:]] == [
+        (failed["number"], "failed"),
+        (failed["number"] + 1, "done"),
+    ]
+    assert up.read("rollout") == {}
 
 
 @pytest.mark.chaos

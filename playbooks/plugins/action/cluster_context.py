@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import kubernetes
+import yaml
 from ansible.errors import AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.plugins.action import ActionBase
 
 ASKED = {"production"}
 """Environments whose name has to be typed, or given as CONFIRM."""
+NO_KUBECONFIG = (
+    kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError,
+)  # fmt: skip
+"""How the client fails on a file that is no kubeconfig (module_utils are not at hand here)."""
 
 
 class ActionModule(ActionBase):
@@ -22,15 +27,18 @@ class ActionModule(ActionBase):
         told = self._task.args
         try:
             contexts, current = kubernetes.config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
-        except (kubernetes.config.ConfigException, OSError):
-            return result | _no("no kubeconfig can be read; name the file of your cluster in KUBECONFIG")
-        names = [each["name"] for each in contexts]
+            names, here = [each["name"] for each in contexts], current["name"]
+        except NO_KUBECONFIG as error:
+            why = " ".join(str(error).split())[:200]
+            return result | _no(
+                f"no kubeconfig can be read: {why}; name the file of your cluster in KUBECONFIG"
+            )
         if told["context"] and told["context"] not in names:
             known = ", ".join(names)
             return result | _no(
                 f"the kubeconfig has no context {told['context']}, which the inventory names; it has {known}"
             )
-        where, environment = told["context"] or current["name"], told["environment"]
+        where, environment = told["context"] or here, told["environment"]
         words = f"This changes {environment} on the cluster {where}. Type its name to go on: "
         if environment in ASKED and told["confirmed"] != environment and self._ask(words) != environment:
             return result | _no(

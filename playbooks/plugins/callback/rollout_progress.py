@@ -30,6 +30,8 @@ STEERING = {
     "ansible.builtin.fail",
     "ansible.builtin.validate_argument_spec",
 }
+LEASES = {"rollout_lease", "cluster_lease"}
+"""The modules that take the lease, and give it back."""
 WIDTH = 52
 LOOPED = "All items completed"
 COUNTED = {"site"}
@@ -66,7 +68,7 @@ class CallbackModule(CallbackBase):
             self._say(f"  waiting: {result._result.get('msg', '')}")
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        if result._task.action == "rollout_lease":
+        if result._task.action in LEASES:
             told = result._result["invocation"]["module_args"]
             self._lease_seconds = None if told["state"] == "free" else told["lease_seconds"]
         self._changed.update(self._changed_on(result))

@@ -137,7 +137,7 @@ def restore(cluster: Cluster, told: dict[str, Any]) -> dict[str, Any]:
                 raise RolloutError(
                     "a rollout was killed here", "`make deploy` or `make down` cleans up after it"
                 )
-            if cluster.every("Pod", f"{NUMBER},!{KIND}"):
+            if not all(map(kube_pods.ended, cluster.every("Pod", f"{NUMBER},!{KIND}"))):
                 raise RolloutError(
                     "the service runs, and would write to what is taken away", "run `make down` first"
                 )

@@ -20,7 +20,7 @@ options:
   kind: {description: What is under way, choices: [deploy, rollback, down], default: deploy}
   version: {description: The release to come; for a rollback empty means the previous one, type: str, default: ""}
   pending:
-    description: When giving the lease back, leave the rollout to be undone and written down by the next one.
+    description: When giving the lease back, leave the rollout to the next one, to be undone or written down.
     type: bool
     default: false
 author: [The maintainers (@maintainers)]
@@ -50,26 +50,42 @@ from ansible.module_utils.rollout.kube_slots import NAMED, mark
 from ansible.module_utils.rollout.lease import LeaseHeld
 
 
-def hold(cluster: Cluster, lease: ClusterLease, told: dict[str, Any]) -> dict[str, Any]:
-    """Take the lease and begin the journal. A rollback without a version goes to the previous release."""
+def hold(
+    cluster: Cluster, lease: ClusterLease, told: dict[str, Any]
+) -> tuple[dict[str, Any], RolloutError | None]:
+    """Take the lease and begin the journal. A rollback without a version goes to the previous release.
+
+    :returns: what was begun, and why it has nowhere to go, if so.
+    """
     lease.acquire(told["owner"])
+    try:
+        with lease.act():
+            rollout = begin(cluster, lease.number, told)
+        why = nowhere(Journal(cluster), rollout["version"]) if told["kind"] == "rollback" else None
+    except (RolloutError, OSError):
+        lease.release()  # nothing was done yet that the next one could not find
+        raise
+    return {key: rollout[key] for key in ("number", "version", "killed")}, why
+
+
+def begin(cluster: Cluster, number: int, told: dict[str, Any]) -> dict[str, Any]:
+    """Write down what is under way. Returns that."""
+    mark(cluster, number)  # who was taken for dead finds every Deployment changed
     journal = Journal(cluster)
-    with lease.act():
-        mark(cluster, lease.number)  # who was taken for dead finds every Deployment changed
-        left, current = journal.rollout, journal.current or {}
-        rollout = {
-            "number": lease.number,
-            "kind": told["kind"],
-            "version": told["version"] or (told["kind"] == "rollback" and current.get("previous")) or "",
-            "owner": told["owner"],
-            "from": current.get("version"),
-            "at": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
-            "step": "lock",
-            "steps": {"lock": time.time()},
-            "killed": left.get("killed") or left if left else None,
-        }
-        journal.begin(rollout)
-    return {key: rollout[key] for key in ("number", "version", "killed")}
+    left, current = journal.rollout, journal.current or {}
+    rollout = {
+        "number": number,
+        "kind": told["kind"],
+        "version": told["version"] or (told["kind"] == "rollback" and current.get("previous")) or "",
+        "owner": told["owner"],
+        "from": current.get("version"),
+        "at": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
+        "step": "lock",
+        "steps": {"lock": time.time()},
+        "killed": left.get("killed") or left if left else None,
+    }
+    journal.begin(rollout)
+    return rollout
 
 
 def nowhere(journal: Journal, version: str) -> RolloutError | None:
@@ -118,8 +134,8 @@ def main() -> None:
             finally:
                 lease.release()
             module.exit_json(changed=True)
-        result = hold(cluster, lease, told)
-        if told["kind"] == "rollback" and (why := nowhere(journal, result["version"])):
+        result, why = hold(cluster, lease, told)
+        if why:
             module.fail_json(msg=str(why), held=False, **result)
         note = f"number {result['number']}"
         if result["killed"]:

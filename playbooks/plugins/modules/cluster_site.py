@@ -95,7 +95,7 @@ def waited(cluster: Cluster, things: list[Thing], seconds: float) -> None:
                 break
             labels = there["spec"]["selector"]["matchLabels"]
             pods = cluster.every("Pod", ",".join(f"{key}={value}" for key, value in labels.items()))
-            for pod in pods:
+            for pod in filter(kube_pods.stays, pods):
                 if why := kube_pods.trouble(cluster, pod):
                     raise RolloutError(why, f"`kubectl -n {cluster.namespace} describe pod` tells more")
             if time.monotonic() > end:

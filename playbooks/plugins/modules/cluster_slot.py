@@ -57,7 +57,7 @@ from ansible.module_utils.rollout.errors import RolloutError, StaleLease, line_o
 from ansible.module_utils.rollout.kube import Cluster
 from ansible.module_utils.rollout.kube_journal import Journal
 from ansible.module_utils.rollout.kube_lease import ClusterLease
-from ansible.module_utils.rollout.kube_slots import NAMED, ClusterSlots
+from ansible.module_utils.rollout.kube_slots import NAMED, UNDO_SECONDS, ClusterSlots
 
 STATES = [
     "prepared",
@@ -119,15 +119,28 @@ def finish_killed(journal: Journal, lease: ClusterLease, undone: str) -> None:
 
 
 def undo(slots: ClusterSlots, journal: Journal, lease: ClusterLease, step: str) -> str:
-    """Undo this rollout or, in the step `lock`, what a dead owner left."""
+    """Undo this rollout or, in the step `lock`, what a dead owner left: that waits until it can be, or is replaced."""
     try:
-        words: str = slots.undo()
+        words: str = slots.undo(at_least=0 if step == "lock" else UNDO_SECONDS)
     except StaleLease:
         raise
     except (RolloutError, OSError) as error:
         if step != "lock":
             raise
-        words = f"it cannot, and this rollout goes on: {line_of(error, '')}"
+        return f"it cannot, and this rollout goes on: {line_of(error, '')}"
+    finish_killed(journal, lease, words)
+    return words
+
+
+def settle(slots: ClusterSlots, journal: Journal, lease: ClusterLease, keep: int) -> dict[str, Any]:
+    """Make the new release the one that serves. What could not be undone before is over with that."""
+    finish_killed(journal, lease, f"it could not be, {(journal.rollout or {}).get('version')} took its place")
+    return dict(slots.settle(keep))
+
+
+def end(slots: ClusterSlots, journal: Journal, lease: ClusterLease) -> str:
+    """Stop everything. What a dead owner left is over with that."""
+    words: str = slots.end()
     finish_killed(journal, lease, words)
     return words
 
@@ -154,7 +167,7 @@ def work(cluster: Cluster, lease: ClusterLease, told: dict[str, Any]) -> dict[st
             journal.remember(record.line_of(journal.rollout or {}, "failed", told["reason"]))
         return {"msg": "written down", "recorded": True, "serves": False}
     if state == "settled":
-        return {"msg": slots.settle(told["keep"]), "recorded": True, "serves": True}
+        return settle(slots, journal, lease, told["keep"])
     if state == "verified":
         return {"changed": False, "msg": slots.verify(told["watch_seconds"])}
     return {
@@ -164,7 +177,7 @@ def work(cluster: Cluster, lease: ClusterLease, told: dict[str, Any]) -> dict[st
             "serving": slots.switch,
             "undone": lambda: undo(slots, journal, lease, told["step"]),
             "forgotten": slots.forget,
-            "ended": slots.end,
+            "ended": lambda: end(slots, journal, lease),
         }[state]()
     }
 
@@ -195,7 +208,8 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True, msg="would do it; a check changes nothing")
     try:
-        cluster = Cluster(told["namespace"], told["context"])
+        undoes = told["state"] == "undone" and told["step"] != "lock"
+        cluster = Cluster(told["namespace"], told["context"], UNDO_SECONDS if undoes else None)
         lease = ClusterLease(cluster, told["number"], told["lease_seconds"])
         with lease.renewed():
             if told["step"]:

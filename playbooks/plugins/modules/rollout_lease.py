@@ -23,7 +23,7 @@ options:
   kind: {description: What is under way, choices: [deploy, rollback, down], default: deploy}
   version: {description: The release to come; for a rollback empty means the previous one, type: str}
   pending:
-    description: When giving the lease back, leave the rollout to be undone and written down by the next one.
+    description: When giving the lease back, leave the rollout to the next one, to be undone or written down.
     type: bool
     default: false
 author: [The maintainers (@maintainers)]

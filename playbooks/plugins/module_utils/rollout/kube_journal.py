@@ -13,12 +13,11 @@ import gzip
 import json
 from typing import Any
 
-from .kube import Changed, Cluster, Thing
+from .kube import Cluster, Thing, uncontested
 
 NAME = "rollout"
 HISTORY_LINES = 500
 KIND = "rollout/kind"
-TRIES = 5
 
 
 class Journal:
@@ -51,13 +50,12 @@ class Journal:
     def forget_rollout(self) -> None:
         self._write(rollout="")
 
-    def settle(self, current: dict[str, Any]) -> None:
-        """Make a release the one that serves: from here on nothing is undone any more."""
-        self._write(current=json.dumps(current))
+    def settle(self, current: dict[str, Any], line: dict[str, Any]) -> None:
+        """Make a release the one that serves, and tell so: from here on nothing is undone any more."""
+        self._write(current=json.dumps(current), history=self._with(line))
 
     def remember(self, line: dict[str, Any]) -> None:
-        lines = [*self._data().get("history", "").splitlines(), json.dumps(line)]
-        self._write(history="\n".join(lines[-HISTORY_LINES:]) + "\n")
+        self._write(history=self._with(line))
 
     def keep(self, number: int, version: str, objects: list[Thing]) -> None:
         """Keep the objects of a rollout."""
@@ -94,6 +92,11 @@ class Journal:
             if each["metadata"]["name"].startswith("release-")
         }
 
+    def _with(self, line: dict[str, Any]) -> str:
+        """The history with one more line."""
+        lines = [*self._data().get("history", "").splitlines(), json.dumps(line)]
+        return "\n".join(lines[-HISTORY_LINES:]) + "\n"
+
     def _data(self) -> dict[str, str]:
         return (self._cluster.get("ConfigMap", NAME) or {}).get("data") or {}
 
@@ -102,17 +105,13 @@ class Journal:
         return json.loads(text) if text else None
 
     def _write(self, **data: str) -> None:
-        for left in reversed(range(TRIES)):
-            there = self._cluster.get("ConfigMap", NAME)
-            try:
-                if there:
-                    self._cluster.replace(there | {"data": (there.get("data") or {}) | data})
-                else:
-                    about = {"name": NAME, "labels": {KIND: "record"}}
-                    self._cluster.create(
-                        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data}
-                    )
-                return
-            except Changed:
-                if not left:
-                    raise
+        def write() -> None:
+            if there := self._cluster.get("ConfigMap", NAME):
+                self._cluster.replace(there | {"data": (there.get("data") or {}) | data})
+            else:
+                about = {"name": NAME, "labels": {KIND: "record"}}
+                self._cluster.create(
+                    {"apiVersion": "v1", "kind": "ConfigMap", "metadata": about, "data": data}
+                )
+
+        uncontested(write)

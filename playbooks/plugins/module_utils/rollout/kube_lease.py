@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from .errors import StaleLease
-from .kube import Changed, Cluster
+from .kube import Changed, Cluster, uncontested
 from .lease import LeaseHeld, renewing
 
 NAME = "rollout"
@@ -61,20 +61,19 @@ class ClusterLease:
             "renewTime": self._time(),
             "leaseTransitions": number,
         }
-        try:
+        api = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": NAME}}
+        with suppress(Changed):  # by another one, or by a try of this one's whose answer was lost
             if lease:
                 self._cluster.replace(lease | {"spec": mine})
             else:
-                self._cluster.create(
-                    {
-                        "apiVersion": "coordination.k8s.io/v1",
-                        "kind": "Lease",
-                        "metadata": {"name": NAME},
-                        "spec": mine,
-                    }
-                )
-        except Changed as error:  # another one was quicker
-            raise self._held(self._spec(self._cluster.get("Lease", NAME))) from error
+                self._cluster.create(api | {"spec": mine})
+        now = self._spec(self._cluster.get("Lease", NAME))
+        if {key: now.get(key) for key in ("holderIdentity", "leaseTransitions", "acquireTime")} != {
+            key: mine[key] for key in ("holderIdentity", "leaseTransitions", "acquireTime")
+        }:
+            if not now.get("holderIdentity"):
+                raise LeaseHeld("a rollout has just ended", "run the command again")
+            raise self._held(now)
         self.number = number
 
     @contextmanager
@@ -85,21 +84,15 @@ class ClusterLease:
             yield
 
     def renew(self) -> None:
-        """Prove the number and let the lease expire `seconds` from now."""
-        with self._lock:
-            lease = self._mine()
-            try:
-                self._cluster.replace(lease | {"spec": lease["spec"] | {"renewTime": self._time()}})
-            except Changed:
-                self._mine()  # says who took it over
-                raise
+        """Prove the number and let the lease expire `seconds` from now.
+
+        :raises StaleLease: somebody else has it; that the object was changed otherwise is no reason.
+        """
+        self._write()
 
     def release(self) -> None:
         """Give the lease back; the number stays, so that the next one is higher."""
-        with self._lock:
-            lease = self._mine()
-            spec = lease["spec"] | {"holderIdentity": "", "renewTime": self._time()}
-            self._cluster.replace(lease | {"spec": spec})
+        self._write(holderIdentity="")
 
     @contextmanager
     def renewed(self) -> Iterator[None]:
@@ -107,6 +100,15 @@ class ClusterLease:
         self.renew()
         with renewing(self.renew, self.seconds):
             yield
+
+    def _write(self, **changes: str) -> None:
+        def written() -> None:
+            lease = self._mine()
+            spec = lease["spec"] | {"renewTime": self._time()} | changes
+            self._cluster.replace(lease | {"spec": spec})
+
+        with self._lock:
+            uncontested(written)
 
     def _mine(self) -> dict[str, Any]:
         lease = self._cluster.get("Lease", NAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,8 @@ CRASHING_SECONDS = 15.0
 """How long a container may crash: a database that is just coming back is no fault of the release."""
 PENDING_SECONDS = 10.0
 """How long no node may have room; a node that is just coming back may."""
+OVERDUE_SECONDS = 30.0
+"""How much longer than its grace period a pod may take to be gone, on a node that is busy; a dead one never says so."""
 EVERY_SECONDS = 0.3
 WORDS = 300
 TAIL = 400
@@ -31,7 +34,37 @@ TAIL = 400
 
 def ready(pod: Thing) -> bool:
     """Whether it is ready and meant to stay."""
-    return "deletionTimestamp" not in pod["metadata"] and _condition(pod, "Ready").get("status") == "True"
+    return stays(pod) and _condition(pod, "Ready").get("status") == "True"
+
+
+def stays(pod: Thing) -> bool:
+    """Whether it is one that its ReplicaSet counts: others, evicted ones say, have their successors already."""
+    return not ended(pod) and "deletionTimestamp" not in pod["metadata"]
+
+
+def drains(cluster: Cluster, pod: Thing, dead: Collection[str]) -> bool:
+    """Whether a pod that has to go still runs, and will be gone.
+
+    :param dead: the nodes that do not answer: what ran there says nothing any more, and stays in the API.
+    """
+    if "deletionTimestamp" not in pod["metadata"]:
+        return not ended(pod)  # it will be told to
+    return not ended(pod) and not overdue(cluster, pod) and pod["spec"].get("nodeName") not in dead
+
+
+def overdue(cluster: Cluster, pod: Thing) -> bool:
+    """Whether it ought to have been gone long ago: a deletionTimestamp is when its grace period is over."""
+    due = pod["metadata"].get("deletionTimestamp")
+    return due is not None and _age(cluster, due) > OVERDUE_SECONDS
+
+
+def dead_nodes(cluster: Cluster) -> set[str]:
+    """The nodes that do not answer."""
+    return {
+        node["metadata"]["name"]
+        for node in cluster.every("Node")
+        if _condition(node, "Ready").get("status") != "True"
+    }
 
 
 def ended(pod: Thing) -> str:
@@ -68,19 +101,25 @@ def outcome(cluster: Cluster, pod: Thing, seconds: float) -> str:
     """Wait until a pod that runs once has ended. Returns what it said.
 
     :param seconds: the longest that it may take, its start included.
-    :raises RolloutError: it failed, never began, or did not end.
+    :raises RolloutError: it failed, never began, was deleted, or did not end.
     """
     name, end = pod["metadata"]["name"], time.monotonic() + seconds
     while not ended(pod):
         if why := trouble(cluster, pod):
             raise RolloutError(why)
+        if overdue(cluster, pod):
+            raise RolloutError(f"{name} was deleted, and its node does not say that it ended")
         if time.monotonic() > end:
             raise RolloutError(f"{name} did not end in {seconds:.0f} s")
         time.sleep(EVERY_SECONDS)
-        pod = cluster.get("Pod", name) or pod
+        there = cluster.get("Pod", name)
+        if not there or there["metadata"]["uid"] != pod["metadata"]["uid"]:
+            raise RolloutError(f"{name} was deleted before it ended")
+        pod = there
     if ended(pod) == "Failed":
-        raise RolloutError(words(cluster, pod).removeprefix("it said: "))
-    return cluster.log(name)
+        evicted = pod["status"].get("reason") == "Evicted" and pod["status"].get("message")
+        raise RolloutError(evicted or words(cluster, pod).removeprefix("it said: "))
+    return cluster.log(name, sure=True)
 
 
 def gone(cluster: Cluster, name: str, seconds: float = 60.0) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ SECRETS = "secrets"  # pragma: allowlist secret
 IMAGES = {"release": "image", "release-before": "before"}
 MIGRATE = "migrate"
 CANDIDATE = "candidate"
+AUTOSCALER = "HorizontalPodAutoscaler"
+HASHED = re.compile(r"-[2456789bcdfghkmt]{10}$")
+"""What Kustomize adds to the name of what it generates (api/hasher/hasher.go, `encode`)."""
 
 
 class Told(TypedDict):
@@ -96,6 +100,34 @@ def _fill(spec: Thing, told: Told) -> None:
 def _rename(reference: Thing | None, key: str, name: str) -> None:
     if reference and reference.get(key) == SECRETS:
         reference[key] = name
+
+
+def over(seen: Thing, thing: Thing, scaled: set[str]) -> Thing:
+    """A Deployment as it is applied in the place of one that was seen; refused where that was changed since.
+
+    :param scaled: the names of those that keep the replicas that they have. Left out, they would be set to 1:
+        https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
+    """
+    about = thing["metadata"] | {"resourceVersion": seen["metadata"]["resourceVersion"]}
+    kept = {"replicas": seen["spec"].get("replicas") or 1} if about["name"] in scaled else {}
+    return thing | {"metadata": about, "spec": thing["spec"] | kept}
+
+
+def scaled(autoscalers: Iterable[Thing]) -> set[str]:
+    """The Deployments whose number of pods is said by autoscalers."""
+    targets = [each["spec"]["scaleTargetRef"] for each in autoscalers]
+    return {target["name"] for target in targets if target["kind"] == "Deployment"}
+
+
+def require_hashes(objects: Iterable[Thing]) -> None:
+    """Raises RolloutError where applying a ConfigMap would change it under what serves."""
+    for each in objects:
+        name = each["metadata"]["name"]
+        if each["kind"] == "ConfigMap" and not HASHED.search(name):
+            raise RolloutError(
+                f"ConfigMap {name} has a fixed name: pods that serve would be told what the next release is",
+                "have Kustomize's configMapGenerator name it by its content",
+            )
 
 
 def deployments(objects: Iterable[Thing]) -> list[Thing]:

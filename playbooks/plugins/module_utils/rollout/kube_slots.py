@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from . import database, kube_pods, kube_release, record
-from .errors import RolloutError, counted
-from .kube import API_OF, Cluster, Thing
+from .errors import RolloutError, StaleLease, counted
+from .kube import Cluster, Thing, uncontested
+from .kube_deployment import unfinished
 from .kube_journal import KIND, Journal
 from .kube_lease import ClusterLease
 from .kube_release import NUMBER, Told
@@ -28,6 +31,9 @@ NAMED: dict[str, Any] = {
 """Arguments of every module that looks at a cluster."""
 SCRIPTS = "rollout-scripts"
 ONCE_SECONDS = 300
+UNDO_SECONDS = 300.0
+"""How long an undo goes on at least: what was ready before gets ready again, on a cluster that is busy just later."""
+UNDO_EVERY_SECONDS = 2.0
 ORDER = ["ConfigMap", "PodDisruptionBudget", "Service", "Deployment", "HorizontalPodAutoscaler"]
 START = ["python", "/srv/start.py"]
 """The entry point of the image (infra/docker)."""
@@ -35,10 +41,14 @@ START = ["python", "/srv/start.py"]
 
 def mark(cluster: Cluster, number: int) -> None:
     """Change every Deployment of the service by a number, so that an act which was prepared before is refused."""
-    for deployment in cluster.every("Deployment", f"{KIND}=release"):
-        about = deployment["metadata"].setdefault("annotations", {})
-        about["rollout/lease"] = str(number)
-        cluster.replace(deployment | {"apiVersion": API_OF["Deployment"], "kind": "Deployment"})
+
+    def marked(name: str) -> None:
+        if deployment := cluster.get("Deployment", name):
+            deployment["metadata"].setdefault("annotations", {})["rollout/lease"] = str(number)
+            cluster.replace(deployment)
+
+    for each in cluster.every("Deployment", f"{KIND}=release"):
+        uncontested(partial(marked, each["metadata"]["name"]))
 
 
 class ClusterSlots:
@@ -58,6 +68,7 @@ class ClusterSlots:
 
     def prepare(self, objects: list[Thing], told: Told, secrets: dict[str, str]) -> dict[str, Any]:
         """Have everything that the release needs accepted by the API server, and its own check passed."""
+        kube_release.require_hashes(objects)
         made = kube_release.secret(secrets)
         told["secret"] = made["metadata"]["name"]
         current = self._journal.current or {}
@@ -100,7 +111,8 @@ class ClusterSlots:
         def inside(version: str, *words: str) -> dict[str, Any]:
             objects = self._objects(numbers[version])
             command = ["python", "/rollout/migration_judge.py", *words]
-            said = self._once(objects, "judge", command, f"the migrations of {version} cannot be judged")
+            with self._lent(objects):
+                said = self._once(objects, "judge", command, f"the migrations of {version} cannot be judged")
             lines = [line for line in said.splitlines() if line.startswith("{")]
             if not lines:
                 raise RolloutError(
@@ -116,8 +128,9 @@ class ClusterSlots:
         def ask(version: str, other: str, *options: str) -> dict[str, Any]:
             if not other:
                 return inside(version, "judge", *options)
+            its = json.dumps(needs(other))  # takes longer than an act may: the lease is not renewed meanwhile
             with self._lease.act():
-                self._ship(**{"needs.json": json.dumps(needs(other))})
+                self._ship(**{"needs.json": its})
             return inside(version, "judge", "--needs", "/rollout/needs.json", *options)
 
         others = [
@@ -160,7 +173,7 @@ class ClusterSlots:
         with self._lease.act():
             self._cluster.create(pod)
         try:
-            self._await(lambda: self._not_ready([name]), f"a candidate of {rollout['version']}")
+            self._await(lambda: self._not_ready([name]), f"a candidate of {rollout['version']} was not ready")
             answer = self.ask_everything(name, rollout["version"])
             self._share_static(name)
             return answer
@@ -189,7 +202,7 @@ class ClusterSlots:
         slowest, asked, end = 0.0, 0, time.monotonic() + seconds
         while time.monotonic() < end:
             for name in webs:
-                for path, status, body, took in self._ask(name, [health.ready] * 5):
+                for path, status, body, took in self._ask_while_it_stays(name, [health.ready] * 5):
                     slowest, asked = max(slowest, took), asked + 1
                     if status != 200 or took > SLOWEST_SECONDS:
                         raise RolloutError(
@@ -203,11 +216,26 @@ class ClusterSlots:
         self._serve(self._objects(number), number, rollout["version"])
         return f"{counted(asked, 'answer')} in {seconds:.0f} s, slowest {slowest * 1000:.0f} ms"
 
-    def undo(self) -> str:
-        """Let the release serve that served before, code and settings, whatever has been done meanwhile."""
+    def undo(self, at_least: float = UNDO_SECONDS) -> str:
+        """Let the release serve that served before, code and settings, whatever has been done meanwhile.
+
+        :param at_least: seconds for which it is tried again and again, through any trouble.
+        :raises RolloutError: it could not be done.
+        """
+        end = time.monotonic() + at_least
+        while True:
+            try:
+                return self._undo()
+            except StaleLease:
+                raise
+            except RolloutError:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(UNDO_EVERY_SECONDS)
+
+    def _undo(self) -> str:
         rollout, current = self._journal.rollout or {}, self._journal.current
-        for pod in self._cluster.every("Pod", f"{KIND} in (once, {kube_release.CANDIDATE})"):
-            self._cluster.delete("Pod", pod["metadata"]["name"])
+        self._stop_commands()
         kept = self._journal.kept()
         begun = {each["number"] for each in (rollout, rollout.get("killed") or rollout) if each} - {
             (current or {}).get("number")
@@ -223,15 +251,20 @@ class ClusterSlots:
         return f"{current['version']} serves"
 
     def end(self) -> str:
-        """Stop every process; its data, and what the set-up made, stay."""
-        current = self._journal.current
-        if not current:
-            return "nothing runs"
-        self._remove(self._objects(current["number"]), set())
-        return "stopped"
+        """Stop every process, those of a killed rollout too; its data, and what the set-up made, stay."""
+        rollout, current = self._journal.rollout or {}, self._journal.current or {}
+        self._stop_commands()
+        begun = [(rollout.get("killed") or {}).get("number"), current.get("number")]
+        numbers = [number for number in begun if number in self._journal.kept()]
+        self._remove([each for number in numbers for each in self._objects(number)], set())
+        self._await(self._left, "the service did not end")
+        return "stopped" if numbers else "nothing runs"
 
-    def settle(self, keep: int) -> str:
-        """Make the new release the one that serves, and forget old ones."""
+    def settle(self, keep: int) -> dict[str, Any]:
+        """Make the new release the one that serves, and forget old ones. Once that is written, nothing fails any more.
+
+        :returns: {"msg", "recorded", "serves"}
+        """
         rollout, before = self._rollout(), self._journal.current or {}
         again = before.get("version") == rollout["version"]
         with self._lease.act():
@@ -244,18 +277,15 @@ class ClusterSlots:
                     "settings": rollout["settings"],
                     "previous": before.get("previous") if again else before.get("version"),
                     "since": f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S}",
-                }
+                },
+                record.line_of(rollout, "done"),
             )
-            self._journal.remember(record.line_of(rollout, "done"))
-        if before:
-            gone = {_key(each) for each in self._objects(before["number"])}
-            kept = {_key(each) for each in self._objects(rollout["number"])}
-            for kind, name, api in gone - kept:
-                if kind != "Job":
-                    with self._lease.act():
-                        self._cluster.delete(kind, name, api)
-        pruned = self._forget(keep)
-        return f"{counted(pruned, 'old release')} pruned" if pruned else "written down"
+        try:
+            pruned = self._tidy(keep)
+            words = f"{counted(pruned, 'old release')} pruned" if pruned else "written down"
+        except Exception as error:  # noqa: BLE001 - whatever it is: the release serves, and that is written down
+            words = f"old releases could not be pruned: {error}"
+        return {"msg": words, "recorded": True, "serves": True}
 
     def forget(self) -> str:
         """Take away what was only prepared: settings, Secret and record of a rollout that went no further."""
@@ -283,6 +313,18 @@ class ClusterSlots:
                 f"what rollout {number} applied is not kept any more", "`make deploy` a release"
             )
         return kube_release.filled(kept[1:], kept[0]["told"])
+
+    @contextmanager
+    def _lent(self, objects: list[Thing]) -> Iterator[None]:
+        """Put the settings of an old release there, where they are not any more, for as long as it is asked."""
+        lent = [each for each in objects if each["kind"] == "ConfigMap" and not self._cluster.get_of(each)]
+        try:
+            for each in lent:
+                with self._lease.act():
+                    self._cluster.apply(each)
+            yield
+        finally:
+            self._remove(lent, set())
 
     def _ship(self, **more: str) -> None:
         """Put the scripts that run inside of a release where its pods can read them."""
@@ -318,62 +360,59 @@ class ClusterSlots:
             self._cluster.delete("Pod", name)
 
     def _apply(self, objects: list[Thing]) -> None:
-        """Apply a release, each object only as it was seen while the number was proved."""
-        for each in sorted((each for each in objects if each["kind"] != "Job"), key=_order):
-            seen = self._cluster.get_of(each)
-            if seen and each["kind"] == "Deployment":
-                about = each["metadata"] | {"resourceVersion": seen["metadata"]["resourceVersion"]}
-                each = each | {"metadata": about}
+        """Apply a release, each object only as it was seen before the number was proved."""
+        autoscalers = [each for each in objects if each["kind"] == kube_release.AUTOSCALER]
+        autoscalers += self._cluster.every(kube_release.AUTOSCALER, f"!{KIND}")  # put there by somebody
+        scaled = kube_release.scaled(autoscalers)
+
+        def applied(thing: Thing) -> None:
+            if thing["kind"] == "Deployment" and (seen := self._cluster.get_of(thing)):
+                thing = kube_release.over(seen, thing, scaled)
             with self._lease.act():
-                self._cluster.apply(each)
+                self._cluster.apply(thing)
+
+        for each in sorted((each for each in objects if each["kind"] != "Job"), key=_order):
+            uncontested(partial(applied, each))
 
     def _remove(self, objects: Iterable[Thing], kept: set[tuple[str, str, str]]) -> None:
+        """Take away objects of releases, but those to be kept and what became the set-up's."""
         for each in sorted(objects, key=_order, reverse=True):
-            if _key(each) not in kept and each["kind"] != "Job":
+            there = None if _key(each) in kept or each["kind"] == "Job" else self._cluster.get_of(each)
+            if there and kube_release.of_kind([there], "release"):
                 with self._lease.act():
                     self._cluster.delete(each["kind"], each["metadata"]["name"], each["apiVersion"])
+
+    def _stop_commands(self) -> None:
+        """End the pods that a rollout runs besides the Deployments."""
+        for pod in self._cluster.every("Pod", f"{NUMBER},{KIND} in (once, {kube_release.CANDIDATE})"):
+            with self._lease.act():
+                self._cluster.delete("Pod", pod["metadata"]["name"])
+
+    def _left(self) -> str:
+        """What still runs of any rollout, in words, or ""."""
+        pods = self._cluster.every("Pod", NUMBER)
+        if staying := list(filter(kube_pods.stays, pods)):
+            return f"{staying[0]['metadata']['name']} still runs"
+        dead = kube_pods.dead_nodes(self._cluster) if pods else set()
+        left = [pod for pod in pods if kube_pods.drains(self._cluster, pod, dead)]
+        return f"it still drains {counted(len(left), 'pod')}" if left else ""
 
     def _serve(self, objects: list[Thing], number: int, version: str) -> float:
         """Wait until all Deployments run this rollout's pods and no others. Returns the seconds."""
         begin = time.monotonic()
         names = [each["metadata"]["name"] for each in kube_release.deployments(objects)]
         self._await(
-            lambda: next(filter(None, (self._unfinished(name, number) for name in names)), ""), version
+            lambda: next(
+                filter(None, (unfinished(self._cluster, self._lease, name, number) for name in names)), ""
+            ),
+            f"{version} was not ready",
         )
         return time.monotonic() - begin
-
-    def _unfinished(self, name: str, number: int) -> str:
-        """What a Deployment still lacks. :raises RolloutError: it will never have it."""
-        deployment = self._cluster.get("Deployment", name) or {}
-        status, wanted = deployment.get("status") or {}, (deployment.get("spec") or {}).get("replicas", 1)
-        for condition in status.get("conditions") or []:
-            if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-                raise RolloutError(
-                    f"{name} gets no pod: {condition['message']}", "make room and deploy again"
-                )
-        labels = deployment.get("spec", {}).get("selector", {}).get("matchLabels", {})
-        pods = self._cluster.every("Pod", ",".join(f"{key}={value}" for key, value in labels.items()))
-        mine = [pod for pod in pods if pod["metadata"]["labels"].get(NUMBER) == str(number)]
-        for pod in mine:
-            if why := kube_pods.trouble(self._cluster, pod):
-                raise RolloutError(why, "`make logs` tells more")
-        if status.get("observedGeneration", 0) < deployment.get("metadata", {}).get("generation", 1):
-            return f"{name} is not looked at yet"
-        waiting = [pod for pod in mine if not kube_pods.ready(pod)]
-        if waiting:
-            pod = waiting[-1]
-            said = kube_pods.words(self._cluster, pod) if not kube_pods.ready(pod) else ""
-            return f"{pod['metadata']['name']} is not ready: {kube_pods.missing(pod)}; {said}"
-        if status.get("availableReplicas", 0) < wanted or len(mine) < wanted:
-            return f"{name} has {status.get('availableReplicas', 0)} of {wanted} pods"
-        if len(pods) > len(mine):
-            return f"{name} still drains {counted(len(pods) - len(mine), 'pod')}"
-        return ""
 
     def _not_ready(self, names: list[str]) -> str:
         for name in names:
             pod = self._cluster.get("Pod", name)
-            if not pod:
+            if not pod or "deletionTimestamp" in pod["metadata"]:
                 raise RolloutError(f"{name} was deleted", "deploy again")
             if why := kube_pods.trouble(self._cluster, pod):
                 raise RolloutError(why, "`make logs` tells more")
@@ -387,7 +426,7 @@ class ClusterSlots:
         while words := lacks():
             if time.monotonic() > end and "drains" not in words:
                 raise RolloutError(
-                    f"{what} was not ready in {self._ready_seconds:.0f} s: {words}", "`make logs` tells more"
+                    f"{what} in {self._ready_seconds:.0f} s: {words}", "`make logs` tells more"
                 )
             time.sleep(kube_pods.EVERY_SECONDS)
 
@@ -398,7 +437,8 @@ class ClusterSlots:
 
     def _pods(self, number: int) -> list[Thing]:
         """What the Deployments of a rollout run."""
-        return self._cluster.every("Pod", f"{NUMBER}={number},!{KIND}")
+        pods = self._cluster.every("Pod", f"{NUMBER}={number},!{KIND}")
+        return [pod for pod in pods if kube_pods.stays(pod)]
 
     def _restarts(self, number: int) -> dict[str, int]:
         return {
@@ -413,6 +453,16 @@ class ClusterSlots:
         if status:
             raise RolloutError(f"{pod} cannot be asked: {words[-300:]}", "`make logs` tells more")
         return [tuple(each) for each in json.loads(words)]
+
+    def _ask_while_it_stays(self, name: str, paths: list[str]) -> list[tuple[str, int, str, float]]:
+        """The answers of a web, or none of one that was evicted or scaled away meanwhile."""
+        try:
+            return self._ask(name, paths)
+        except RolloutError:
+            pod = self._cluster.get("Pod", name)
+            if pod and kube_pods.stays(pod):
+                raise
+            return []
 
     def _share_static(self, giver: str) -> None:
         """Give the webs that serve the new release's static files: pages of one ask the other for them."""
@@ -442,9 +492,16 @@ class ClusterSlots:
     def _live(self, objects: Iterable[Thing]) -> set[tuple[str, str, str]]:
         return {_key(each) for each in objects if each["kind"] != "Job" and self._cluster.get_of(each)}
 
-    def _forget(self, keep: int) -> int:
-        """Forget the objects and Secrets of old rollouts; those of the running and the previous release stay."""
+    def _tidy(self, keep: int) -> int:
+        """Take away what only old rollouts applied, then forget those.
+
+        The running and the previous release's records stay, and those of the `keep` that served before these.
+        Returns the number of the forgotten.
+        """
         current, kept = self._journal.current or {}, self._journal.kept()
+        serving = {_key(each) for each in self._objects(current["number"])}
+        old = {_key(each): each for number in kept for each in self._objects(number)}
+        self._remove(old.values(), serving)
         served = [line["number"] for line in self._journal.history[::-1] if line["outcome"] == "done"]
         needed = {current["number"]} | set([number for number in served if number in kept][: keep + 1])
         doomed = set(kept) - needed
@@ -455,6 +512,7 @@ class ClusterSlots:
         """Forget rollouts, and the Secrets that no other one names."""
         needed = set(self._journal.kept()) - doomed
         used = {(self._journal.objects(number) or [{}])[0]["told"]["secret"] for number in needed}
+        used.add((self._journal.current or {}).get("secret"))
         with self._lease.act():
             self._journal.forget(doomed)
             for secret in self._cluster.every("Secret", f"{KIND}=secret"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from . import kube_pods
+from . import kube_pods, record
 from .errors import RolloutError, counted
 from .kube import Cluster
 from .kube_journal import Journal
@@ -30,14 +30,14 @@ def report(cluster: Cluster, service: Service) -> list[str]:
     if holder := lease.holder():
         lines.append(f"a rollout is under way: {holder}, in step {(rollout or {}).get('step')}")
     elif rollout:
-        lines.append(f"rollout {rollout['number']} died in step {rollout['step']}; the next deploy undoes it")
+        lines.append(record.left(rollout, journal.history))
     return lines
 
 
 def _running(cluster: Cluster, service: Service, current: dict[str, str]) -> list[str]:
     lines, well = [], True
     for process in service.processes:
-        pods = cluster.every("Pod", f"{COMPONENT}={process}")
+        pods = [each for each in cluster.every("Pod", f"{COMPONENT}={process}") if kube_pods.stays(each)]
         mine = [pod for pod in pods if pod["metadata"]["labels"].get(NUMBER) == str(current["number"])]
         ready = [pod for pod in mine if kube_pods.ready(pod)]
         well = well and bool(ready)

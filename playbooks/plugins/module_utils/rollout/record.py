@@ -58,6 +58,13 @@ def line_of(rollout: dict[str, Any], outcome: str, reason: str = "") -> dict[str
     }
 
 
+def left(rollout: dict[str, Any], history: list[dict[str, Any]]) -> str:
+    """What is said of a rollout that nobody carries on: its deployer died, or undoing it failed."""
+    ended = "failed" if rollout["number"] in [line["number"] for line in history] else "died"
+    more = " and is not undone" if ended == "failed" else ""
+    return f"rollout {rollout['number']} {ended} in step {rollout['step']}{more}; the next deploy undoes it"
+
+
 def in_a_line(rollout: dict[str, Any]) -> str:
     """One rollout in one line."""
     seconds = " ".join(f"{step} {took:.1f}" for step, took in rollout["seconds"].items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import contents, probe
+from . import contents, probe, record
 from .errors import RolloutError, counted
 from .lease import Lease
 from .manager import Manager
@@ -33,7 +33,7 @@ def report(place: Place, manager: Manager) -> list[str]:
         )
         lines.append(f"rollout {holder.number} under way: {holder}, {state}")
     elif rollout:
-        lines.append(f"rollout {rollout['number']} died in step {rollout['step']}; the next deploy undoes it")
+        lines.append(record.left(rollout, place.history))
     return lines
 
 
