@@ -87,9 +87,9 @@ class Release:
                 f"give the password as {name}, or in a file that {name}_FILE names",
             )
         told = {key: value for key, value in self.told.items() if key not in PASSWORD_OF.values()}
-        if file := os.environ.get(f"{name}_FILE"):
+        if name and (file := os.environ.get(f"{name}_FILE")):
             told[name] = Path(file).read_text().rstrip("\n")
-        elif os.environ.get(name):
+        elif name and os.environ.get(name):
             told[name] = os.environ[name]
         return told | {"DATABASE_URL": url}
 

@@ -114,7 +114,7 @@ def shell() -> NoReturn:
         words[-1:-1] = [*_tls(settings["OPTIONS"]), f"--init-command={settings['OPTIONS']['init_command']}"]
     if not shutil.which(words[0]):
         raise CannotError(f"{words[0]} is not installed; install this client of the database")
-    os.execvpe(words[0], words, os.environ | (more or {}))  # noqa: S606 - no shell, by intent
+    os.execvpe(words[0], [*words], os.environ | (more or {}))  # noqa: S606 - no shell, by intent
 
 
 def _conninfo(settings: dict[str, Any]) -> str:

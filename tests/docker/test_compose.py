@@ -241,7 +241,7 @@ def test_without_an_engine_it_says_so(project: Project) -> None:
 
 def test_its_profile_puts_mariadb_in_the_place_of_postgresql(project: Project) -> None:
     profile = {"COMPOSE_PROFILES": "mariadb"}
-    project("up", **profile)
+    project("up", check=True, **profile)
     assert set(project.states().values()) == {"healthy"}, project.states()
     assert "mariadb" in project.states()
     said = project("exec", "-T", "web", *START, "python", "manage.py", "shell", "-c", VENDOR)

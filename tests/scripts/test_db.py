@@ -204,7 +204,7 @@ def test_the_targets_password_comes_from_the_caller_and_the_sources_stays_here(
 ) -> None:
     db.stub("python")
     (tmp_path / "secret").write_text(f"{SECRET}\n")
-    said = db("copy", url, **{name + way: str(tmp_path / "secret") if way else SECRET})
+    said = db("copy", url, status=0, **{name + way: str(tmp_path / "secret") if way else SECRET})
     at_target, at_source = {f"DATABASE_URL={url}", f"{name}={SECRET}"}, {f"PGPASSWORD={OWN}"}
     assert at_target < set(db.noted("told"))
     calls = [line.replace(f"{ROOT}/scripts/", "").split()[1:] for line in db.noted("calls")]
@@ -376,7 +376,7 @@ def test_on_a_server(
         bare = url.replace(f":{servers.PASSWORD}@", "@")
         wrong = db("copy", bare, status=1, **{name: "wrong"})
         assert "authentication failed" in wrong or "Access denied" in wrong
-        copied = db("copy", bare, **{name: servers.PASSWORD})
+        copied = db("copy", bare, status=0, **{name: servers.PASSWORD})
         assert {line.split()[-1] for line in copied.splitlines()} == {"same"}
         db.told(DATABASE_URL=bare, **{name: servers.PASSWORD})
 
