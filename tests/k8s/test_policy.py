@@ -74,9 +74,7 @@ def general() -> dict[str, str]:
 def test_every_overlay_is_clean() -> None:
     cluster.require()
     installed = {"VENV": f"{os.environ.get('VENV', REPOSITORY / '.venv')}-policy"}
-    subprocess.run(
-        [REPOSITORY / "scripts/venv", "policy"], env=os.environ | installed, check=True
-    )  # it says so
+    subprocess.run([REPOSITORY / "scripts/venv", "policy"], env=os.environ | installed, check=True)  # it says so
     done = policy(REPOSITORY)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     overlays = sorted(folder.name for folder in (REPOSITORY / "k8s/overlays").iterdir())
