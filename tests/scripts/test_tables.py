@@ -43,7 +43,7 @@ def must(told: dict[str, str], *command: str, given: str = "") -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
+each_vendor = pytest.mark.parametrize(
     "started",
     [
         sqlite,
@@ -51,30 +51,121 @@ def must(told: dict[str, str], *command: str, given: str = "") -> str:
         pytest.param(servers.mariadb, marks=pytest.mark.verify),
     ],
 )
-def test_a_copy_out_of_sqlite_has_the_same_checksum_for_every_table(
+
+
+@each_vendor
+def test_a_dump_of_sqlite_is_the_same_on_every_vendor_in_whatever_order(
     tmp_path: Path, started: Callable[[], Any]
 ) -> None:
-    source = environment(tmp_path)
+    source, file, back = environment(tmp_path), tmp_path / "rows.jsonl", tmp_path / "back.jsonl"
     must(source, "manage.py", "migrate", "--verbosity", "0")
     must(source, "manage.py", "demo")
-    rows = must(source, SCRIPT, "read")
+    must(source, "manage.py", "shell", "-c", MOMENT)
+    must(source, SCRIPT, "dump", str(file))
+    assert "T03:04:05.123456+00:00" in file.read_text()
+    first, *rows, last = file.read_text().splitlines(keepends=True)
+    rows.sort(key=lambda line: (json.loads(line)[0], line[::-1]))  # another server sorts otherwise
+    file.write_text("".join([first, *rows, last]))
     with started() as (_, url):
         target = source | {"DATABASE_URL": url}
+        assert "tables are missing there; migrate it" in ask(target, SCRIPT, "load", str(file)).stderr
         must(target, "manage.py", "migrate", "--verbosity", "0")
-        cut = ask(target, SCRIPT, "write", given="".join(rows.splitlines(keepends=True)[:-1]))
-        assert "the source ended early" in cut.stderr
-        must(target, SCRIPT, "write", given=rows)
+        must(target, SCRIPT, "load", str(file))
         here, there = (json.loads(must(told, SCRIPT, "sums")) for told in (source, target))
         assert here == there
         assert {table for table, (count, _) in here.items() if count} >= REACHED
-        again = ask(target, SCRIPT, "write", given=rows)
-        assert again.returncode == 1
-        assert "has rows already; give an empty, migrated database" in again.stderr
+        must(target, SCRIPT, "dump", str(back))
+        assert "T03:04:05.123456+00:00" in back.read_text()
+        assert back.read_text().splitlines()[-1] == last.rstrip()
         must(target, "manage.py", "shell", "-c", CHANGE)
         assert json.loads(must(target, SCRIPT, "sums")) != here
 
 
+MOMENT = """
+import datetime; from marefia.stays.models import Listing
+when = datetime.datetime(2026, 1, 2, 3, 4, 5, 123456, datetime.UTC)
+Listing.objects.filter(pk=1).update(created_at=when)
+"""
 CHANGE = "from marefia.stays.models import Listing; Listing.objects.filter(pk=1).update(title='another')"
+# dump, with something that happens as soon as the users are read: amenities and listings come later.
+MEANWHILE = """
+import os, signal, sys
+sys.path.insert(0, os.path.dirname({script!r}))
+import tables
+real = tables.rows
+def rows(model):
+    yield from real(model)
+    if model._meta.db_table == "accounts_user":
+        {happens}
+tables.rows = rows
+sys.argv[1:] = ["dump", {file!r}]
+tables.command(tables.main)
+"""
+COMMIT = (
+    "from django.db import connections; "
+    "connections.create_connection('default').cursor().execute("
+    "\"INSERT INTO stays_amenity (name) VALUES ('late')\")"
+)
+
+
+def dump_while(told: dict[str, str], file: Path, happens: str) -> subprocess.CompletedProcess[str]:
+    code = MEANWHILE.format(script=SCRIPT, file=str(file), happens=happens)
+    return ask(told, "-c", code)
+
+
+@each_vendor
+def test_a_dump_is_of_one_moment_and_keeps_no_writer_waiting(
+    tmp_path: Path, started: Callable[[], Any]
+) -> None:
+    with started() as (_, url):
+        told, file = environment(tmp_path) | {"DATABASE_URL": url}, tmp_path / "rows.jsonl"
+        must(told, "manage.py", "migrate", "--verbosity", "0")
+        done = dump_while(told, file, COMMIT)
+        assert done.returncode == 0, done.stderr
+        assert '"late"' not in file.read_text(), "a row that was committed while it was read"
+        must(told, SCRIPT, "dump", str(file))
+        assert '"late"' in file.read_text(), "nobody wrote meanwhile"
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz"])
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "SIGKILL"])
+def test_a_dump_that_is_interrupted_leaves_the_file_that_was_there(
+    tmp_path: Path, name: str, end: str
+) -> None:
+    told, file = environment(tmp_path / "service"), tmp_path / name
+    must(told, "manage.py", "migrate", "--verbosity", "0")
+    file.write_text("of yesterday")
+    done = dump_while(told, file, f"os.kill(os.getpid(), signal.{end})")
+    assert file.read_text() == "of yesterday"
+    if end == "SIGKILL":
+        assert done.returncode == -9
+    else:
+        assert (done.returncode, done.stdout) == (130, "")
+        assert done.stderr.startswith("error: interrupted; nothing of it is left")
+        assert {path.name for path in tmp_path.iterdir()} == {name, "service"}
+
+
+def test_a_load_that_is_killed_leaves_the_database_empty(tmp_path: Path) -> None:
+    told, file = environment(tmp_path), tmp_path / "rows.jsonl"
+    must(told, "manage.py", "migrate", "--verbosity", "0")
+    must(told, "manage.py", "demo")
+    must(told, SCRIPT, "dump", str(file))
+    other = told | {"DATABASE_URL": "sqlite:///other.sqlite3"}
+    must(other, "manage.py", "migrate", "--verbosity", "0")
+    killed = LOAD.format(script=SCRIPT, file=str(file))
+    assert ask(other, "-c", killed).returncode == -9
+    must(other, SCRIPT, "check", str(file))
+    must(other, SCRIPT, "load", str(file))
+
+
+LOAD = """
+import os, signal, sys
+sys.path.insert(0, os.path.dirname({script!r}))
+import tables
+tables.sums = lambda: os.kill(os.getpid(), signal.SIGKILL)
+sys.argv[1:] = ["load", {file!r}]
+tables.command(tables.main)
+"""
 
 
 def test_the_diagram_in_the_docs_is_that_of_the_models(tmp_path: Path) -> None:

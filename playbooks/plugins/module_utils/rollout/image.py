@@ -58,6 +58,9 @@ def build(checkout: Path, version: str, commit: str, files: Iterable[str], regis
             facts, read_env(checkout / BUILD_SETTINGS), Path("/srv/venv/bin"), Path("/nowhere")
         )
         (context / "build.env").write_text(env_text(settings))
+        # Whatever the umask: another user reads them in the image, and its bytes are the commit's alone.
+        for path in context.rglob("*"):
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         arguments = [word for key, value in told.items() for word in ("--build-arg", f"{key}={value}")]
         _docker(
             [
@@ -139,4 +142,9 @@ def _run(arguments: list[str], seconds: float) -> subprocess.CompletedProcess[st
     except FileNotFoundError as error:
         raise RolloutError(
             "docker is not installed", "install it: images are built and looked up with it"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise RolloutError(
+            f"`docker {arguments[0]}` did not end in {seconds:.0f} s",
+            "look at the engine and the registry, and run the command again",
         ) from error
