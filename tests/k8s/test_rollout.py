@@ -42,6 +42,7 @@ def test_a_second_set_up_changes_nothing(namespace: Namespace) -> None:
 
 def test_everything_in_the_overlay_runs(namespace: Namespace) -> None:
     require_that_all_runs(namespace)
+    assert " is well" in namespace.make("smoke").output
 
 
 @pytest.mark.chaos

@@ -90,6 +90,8 @@ class Checkout:
         }
         if not self.path.exists():
             self._git("clone", "--quiet", str(REPOSITORY), str(self.path), folder=self.folder)
+            for done in (REPOSITORY / ".cache/wheels").glob("*/.complete"):  # by the first `make up`
+                shutil.copytree(done.parent, self.path / done.parent.relative_to(REPOSITORY))
         self.cloned = self.head
 
     @property
