@@ -37,7 +37,7 @@ SHOP = Service(
 @pytest.fixture(autouse=True)
 def without_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is unpacked here needs no packages."""
-    monkeypatch.setattr(bundle, "install", lambda release, manifest: None)
+    monkeypatch.setattr(bundle, "install", lambda release, manifest, **_: None)
 
 
 @pytest.fixture

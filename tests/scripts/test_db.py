@@ -131,7 +131,7 @@ def test_it_starts_where_the_machines_own_python_has_no_packages(db: Db, tmp_pat
     assert "sqlite does not count that" in db("indexes", PATH=f"{tmp_path}:/usr/bin:/bin")
 
 
-@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz"])
+@pytest.mark.parametrize("name", [pytest.param("rows.jsonl", marks=pytest.mark.chaos), "rows.jsonl.gz"])
 def test_a_dump_is_loaded_into_an_empty_database_which_is_migrated_first(db: Db, name: str) -> None:
     assert db("dump", name).endswith(f"tables are in {db.place.root}/{name}\n")
     assert (db.place.root / name).stat().st_mode & 0o777 == 0o600, "rows are not for everybody"
@@ -154,6 +154,7 @@ def test_a_database_with_rows_is_never_loaded_into(db: Db) -> None:
     assert tables == [("somebodys",)], "it was migrated nevertheless"
 
 
+@pytest.mark.chaos
 def test_a_dump_is_loaded_into_the_environments_own_database_while_that_is_empty(db: Db) -> None:
     db("dump", "rows.jsonl")
     db.told(DATABASE_URL="sqlite:///fresh.sqlite3")
@@ -171,6 +172,7 @@ def test_a_copy_migrates_compares_and_is_refused_the_second_time(db: Db) -> None
     assert "has rows already" in db("copy", "sqlite:///marefia.sqlite3", status=1), "into itself"
 
 
+@pytest.mark.chaos
 def test_a_dump_that_is_not_whole_changes_nothing(db: Db) -> None:
     db("dump", "rows.jsonl.gz")
     packed = (db.place.root / "rows.jsonl.gz").read_bytes()

@@ -128,7 +128,7 @@ def test_a_dump_is_of_one_moment_and_keeps_no_writer_waiting(
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz"])
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("end", ["SIGTERM", pytest.param("SIGINT", marks=pytest.mark.chaos), "SIGKILL"])
 def test_a_dump_that_is_interrupted_leaves_the_file_that_was_there(
     tmp_path: Path, name: str, end: str
 ) -> None:
@@ -145,6 +145,7 @@ def test_a_dump_that_is_interrupted_leaves_the_file_that_was_there(
         assert {path.name for path in tmp_path.iterdir()} == {name, "service"}
 
 
+@pytest.mark.chaos
 def test_a_load_that_is_killed_leaves_the_database_empty(tmp_path: Path) -> None:
     told, file = environment(tmp_path), tmp_path / "rows.jsonl"
     must(told, "manage.py", "migrate", "--verbosity", "0")
