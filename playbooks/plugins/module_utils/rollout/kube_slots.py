@@ -351,7 +351,7 @@ class ClusterSlots:
             self._cluster.delete("Pod", name, grace=0)
         kube_pods.gone(self._cluster, name)
         with self._lease.act():
-            self._cluster.create(pod)
+            pod = self._cluster.create(pod)
         try:
             return kube_pods.outcome(self._cluster, pod, seconds + self._ready_seconds)
         except RolloutError as error:
