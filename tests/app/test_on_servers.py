@@ -17,7 +17,13 @@ ELSEWHERE = [f"--ignore=tests/app/{name}.py" for name in ("test_on_servers", "te
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("started", [servers.postgresql, servers.mariadb], ids=["postgresql", "mariadb"])
+@pytest.mark.parametrize(
+    "started",
+    [
+        pytest.param(servers.postgresql, id="postgresql"),
+        pytest.param(servers.mariadb, id="mariadb", marks=pytest.mark.chaos),
+    ],
+)
 def test_all_that_holds_on_sqlite_holds_on(started: Callable[[], Any]) -> None:
     with started() as (_, url):
         done = subprocess.run(

@@ -9,7 +9,7 @@ import yaml
 from tests.k8s.namespace import ClusterSite, Namespace
 from tests.rollout.checkout import REPOSITORY, wait_until
 
-pytestmark = pytest.mark.verify
+pytestmark = [pytest.mark.verify, pytest.mark.chaos]
 
 NAMED = re.compile(r"\d{8}T\d{6}Z")
 

@@ -43,7 +43,10 @@ def refused(staging: Staging, words: str, target: str = "deploy", *more: str, **
     assert "Traceback" not in done.output
 
 
-@pytest.mark.parametrize("target", ["deploy", "rollback", "status", "cluster"])
+@pytest.mark.parametrize(
+    "target",
+    ["deploy", *(pytest.param(each, marks=pytest.mark.chaos) for each in ("rollback", "status", "cluster"))],
+)
 def test_no_kubeconfig(staging: Staging, target: str) -> None:
     refused(staging, "no kubeconfig can be read", target, KUBECONFIG="/nowhere")
 

@@ -71,6 +71,7 @@ def test_a_good_commit_is_live_and_version_says_its_hash(checkout: Checkout) -> 
     assert checkout.version()["commit"] == commit
 
 
+@pytest.mark.chaos
 def test_a_commit_with_a_failing_test_leaves_the_old_one_and_the_pusher_sees_why(checkout: Checkout) -> None:
     live = checkout.version()
     checkout.commit(

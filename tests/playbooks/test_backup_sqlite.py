@@ -12,7 +12,7 @@ import pytest
 from tests.playbooks.untouched import refusal
 from tests.rollout.checkout import Checkout
 
-pytestmark = pytest.mark.verify
+pytestmark = [pytest.mark.verify, pytest.mark.chaos]
 
 
 def backups(site: Checkout) -> list[Path]:

@@ -94,6 +94,7 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(up: Checkout) -> N
     assert told(up, "SECRET_KEY") == secret
 
 
+@pytest.mark.chaos
 def test_a_page_of_the_previous_release_still_gets_its_style_after_the_switch(up: Checkout) -> None:
     address = style(up)
     with urlopen(address, timeout=10) as sheet:
@@ -219,6 +220,7 @@ def test_a_rollback_needs_the_bundle_or_the_unpacked_release_not_both(up: Checko
     assert up.version()["version"] == first, "from the bundle alone"
 
 
+@pytest.mark.chaos
 def test_the_oldest_releases_are_pruned_and_never_the_running_or_the_previous_one(up: Checkout) -> None:
     running, previous, before = serving(up), up.read("current")["previous"], kept(up)
     assert len(before) >= 3
@@ -359,6 +361,7 @@ def test_a_lease_that_cannot_be_given_back_is_told_and_holds_nobody_up(up: Check
     assert (up.read("lease"), up.read("rollout")) == ({}, {})
 
 
+@pytest.mark.chaos
 def test_what_serves_without_being_written_down_is_not_taken_for_idle(up: Checkout) -> None:
     current = up.root / "current.json"
     with untouched(up):

@@ -14,7 +14,7 @@ from tests.rollout.changes import visible_text
 from tests.rollout.checkout import Checkout, Run, wait_until
 from tests.rollout.processes import stat, tree
 
-pytestmark = pytest.mark.verify
+pytestmark = [pytest.mark.verify, pytest.mark.chaos]
 
 CLOCK = r"\d\d:\d\d:\d\d"
 HOLDER = re.compile(
@@ -69,7 +69,6 @@ def asleep(checkout: Checkout, deploy: Run) -> None:
                 return
 
 
-@pytest.mark.chaos
 def test_the_second_waits_names_the_holder_and_then_takes_its_turn(site: Site) -> None:
     checkout, before, other = site.checkout, site.serving, site.other
     first = checkout.start("deploy", f"VERSION={other}")

@@ -12,7 +12,7 @@ from tests.playbooks.untouched import PROCESSES, untouched
 from tests.rollout.checkout import Checkout
 from tests.rollout.processes import processes
 
-pytestmark = pytest.mark.verify
+pytestmark = [pytest.mark.verify, pytest.mark.chaos]
 
 QUICK_SECONDS = 20  # a person's machine is quicker: `make bench` measures it
 

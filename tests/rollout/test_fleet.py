@@ -227,6 +227,7 @@ def refused(site: Site, fleet: Fleet, words: str, **told: str) -> None:
     assert "Start the new slot" not in done.output
 
 
+@pytest.mark.chaos
 def test_a_required_host_that_is_away_is_named(site: Site, fleet: Fleet) -> None:
     gone = fleet.hosts[1]
     fleet.machines.tell({"ansible_port": 1}, gone)
@@ -429,6 +430,7 @@ def test_postgresql_restarted_is_back_within_seconds(site: Site, fleet: Fleet) -
     )
 
 
+@pytest.mark.chaos
 def test_a_killed_redis_costs_no_request(site: Site, fleet: Fleet) -> None:
     (host,) = fleet.machines.groups["cache"]
     with site.losing_nothing("Redis killed"):

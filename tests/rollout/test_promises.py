@@ -120,6 +120,7 @@ def test_a_killed_deployer_leaves_the_service_and_the_next_deploy_cleans_up(
     assert [len(checkout.running(process)) for process in ("web", "worker", "scheduler")] == [1, 1, 1]
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     "number",
     [

@@ -363,6 +363,7 @@ def count_on_mariadb(server: servers.Server, url: str) -> None:
     wait_for(lambda: servers.takes_connections(url))
 
 
+@pytest.mark.chaos
 @pytest.mark.verify
 @pytest.mark.parametrize(
     ("started", "name", "count", "client", "counts"),

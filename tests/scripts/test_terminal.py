@@ -12,7 +12,7 @@ from tests.rollout.changes import visible_text
 from tests.rollout.checkout import Checkout, Run, wait_until
 from tests.rollout.conftest import checkout
 
-pytestmark = pytest.mark.verify
+pytestmark = [pytest.mark.verify, pytest.mark.chaos]
 
 __all__ = ["checkout"]
 
@@ -23,7 +23,6 @@ def interrupt(run: Run) -> None:
     run.wait(60)
 
 
-@pytest.mark.chaos
 def test_of_two_who_type_up_at_once_the_second_finds_nothing_to_do(checkout: Checkout) -> None:
     both = [checkout.start("up"), checkout.start("up")]
     for one in both:
@@ -58,7 +57,6 @@ def test_who_interrupts_a_rollout_is_told_what_becomes_of_it(checkout: Checkout)
     assert [len(checkout.running(process)) for process in PROCESSES] == [1, 1, 1]
 
 
-@pytest.mark.chaos
 def test_down_during_a_rollout_waits_for_its_end_and_then_stops_all(checkout: Checkout) -> None:
     rollouts = len(checkout.history())
     deploy = checkout.start("deploy", ROLLOUT_WATCH_SECONDS="30")

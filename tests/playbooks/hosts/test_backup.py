@@ -165,6 +165,7 @@ def serve(host: str, check: str) -> None:
         scratch.machines().write(host, f"/srv/{NAME}/{path}", text)
 
 
+@pytest.mark.chaos
 def test_a_drill_has_the_release_that_serves_check_what_was_restored(backups: Backups) -> None:
     first = scratch.names("fleet")[0]
     scratch.sh(first, "apt-get -qq update; apt-get -qq install -y postgresql-client-17 >/dev/null")
@@ -219,6 +220,7 @@ def test_a_damaged_log_is_refused(backups: Backups) -> None:
         assert "damaged: the archived log: 1 files" in backups.play("restore", status=2)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     "name", ["backup", *(pytest.param(name, marks=pytest.mark.chaos) for name in ("restore", "drill"))]
 )
@@ -256,6 +258,7 @@ def test_a_moment_that_cannot_be_restored_is_refused(backups: Backups, moment: s
     assert counted(backups, "meanwhile") > 0
 
 
+@pytest.mark.chaos
 def test_databases_of_others_do_not_go_back_unasked(backups: Backups) -> None:
     backups.root("create database theirs", "postgres")
     try:

@@ -58,6 +58,7 @@ def test_what_was_stopped_by_hand_runs_again_and_a_rule_of_the_firewall_is_gone(
     assert "4444" not in site.sh(site.first, "nft list table inet host")
 
 
+@pytest.mark.chaos
 def test_strays_are_named_and_never_recorded_and_units_of_no_process_are_removed(site: Site) -> None:
     left = f"/etc/systemd/system/{NAME}-mailer@.service"
     strays = ["/etc/nftables.d/stray.nft", DROP_IN, f"{DROP_IN}/more.conf"]
@@ -71,6 +72,7 @@ def test_strays_are_named_and_never_recorded_and_units_of_no_process_are_removed
         site.sh(site.first, f"rm -r {strays[0]} {DROP_IN}")
 
 
+@pytest.mark.chaos
 def test_what_another_service_recorded_is_no_drift(site: Site) -> None:
     """Its files, and what it changed of those that both share; until somebody edits that by hand, too."""
     shared = "/etc/hosts.names"
