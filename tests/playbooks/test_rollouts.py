@@ -94,7 +94,6 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(up: Checkout) -> N
     assert told(up, "SECRET_KEY") == secret
 
 
-@pytest.mark.chaos
 def test_a_page_of_the_previous_release_still_gets_its_style_after_the_switch(up: Checkout) -> None:
     address = style(up)
     with urlopen(address, timeout=10) as sheet:
