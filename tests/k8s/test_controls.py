@@ -46,7 +46,7 @@ def count(namespace: Namespace, site: ClusterSite, what: str) -> None:
 
 def lacks_pre_stop(checkout: Path) -> None:
     """A web that is told to stop before every node knows that it is no endpoint any more."""
-    replace(checkout / WEB, "          lifecycle: {preStop: {sleep: {seconds: 10}}}\n", "")
+    replace(checkout / WEB, "          lifecycle: {preStop: {sleep: {seconds: 20}}}\n", "")
 
 
 def lacks_readiness(checkout: Path) -> None:
