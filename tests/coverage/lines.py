@@ -68,7 +68,7 @@ class Kept:
     They count while their files have the very bytes that ran: whoever changes one runs the chaos tests again.
     """
 
-    HEAD = "# Executed by `make chaos` alone, of files with these bytes; `python -m tests.coverage --keep` writes it.\n"
+    HEAD = "# Executed by `make chaos`, of files with these bytes; `python -m tests.coverage --keep` writes it.\n"
 
     def __init__(self, file: Path, root: Path) -> None:
         self._file, self._root = file, root

@@ -114,7 +114,7 @@ def test_a_setting_that_breaks_the_service_is_undone(
     site: ClusterSite, namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody listens at the broker's port: pages are answered all the same, but no worker gets ready."""
-    monkeypatch.setitem(namespace.environment, "ROLLOUT_READY_SECONDS", "45")
+    monkeypatch.setitem(namespace.environment, "ROLLOUT_READY_SECONDS", "90")
     with site.losing_nothing("a broken setting"):
         site.refused("worker", overlay("cache:6379", "cache:6380"))
     names = [each["metadata"]["name"] for each in namespace.kubectl.get("configmaps")]
