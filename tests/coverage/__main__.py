@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.coverage import lines, parts, record, shell, tasks, templates
 
 EXCEPTIONS = Path(__file__).with_name("exceptions.yml")
-KEPT = Path(__file__).with_name("chaos.yml")
+KEPT = Path(__file__).with_name("chaos.json")
 KINDS = {
     "tasks": ("task",),
     "handlers": ("handler",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,16 +69,12 @@ class Kept:
     They count while their files have the very bytes that ran: whoever changes one runs the chaos tests again.
     """
 
-    HEAD = "# Executed by `make chaos`, of files with these bytes; `python -m tests.coverage --keep` writes it.\n"
-
     def __init__(self, file: Path, root: Path) -> None:
         self._file, self._root = file, root
         told: dict[str, dict[str, Any]] = (
-            yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else {}
+            json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         )
-        self._files = {
-            path: each for path, each in (told or {}).items() if each["sha256"] == self._digest(path)
-        }
+        self._files = {path: each for path, each in told.items() if each["digest"] == self._digest(path)}
 
     def fill(self, lines: list[Line]) -> list[Line]:
         """The same lines; what is kept of them counts as executed."""
@@ -90,9 +87,9 @@ class Kept:
         of_chaos = set(missed)
         for line in lines:
             if line.executed and str(line) in of_chaos and self._of(line) not in self._lines(line):
-                each = self._files.setdefault(line.path, {"sha256": self._digest(line.path), "lines": []})
+                each = self._files.setdefault(line.path, {"digest": self._digest(line.path), "lines": []})
                 each["lines"].append(self._of(line))
-        self._file.write_text(self.HEAD + yaml.safe_dump(self._files, width=1000), encoding="utf-8")
+        self._file.write_text(json.dumps(self._files, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def _lines(self, line: Line) -> list[str]:
         lines: list[str] = self._files.get(line.path, {"lines": []})["lines"]
@@ -103,4 +100,4 @@ class Kept:
 
     def _digest(self, path: str) -> str:
         file = self._root / path
-        return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:8] if file.exists() else ""

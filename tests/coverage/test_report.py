@@ -70,9 +70,9 @@ def ledger(tmp_path: Path) -> Kept:
     """One line kept, which a run missed and another executed."""
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/a").write_text("one\n")
-    kept = Kept(tmp_path / "chaos.yml", tmp_path)
+    kept = Kept(tmp_path / "chaos.json", tmp_path)
     kept.keep([replace(MISSED, executed=True), RAN], [str(MISSED)])
-    return Kept(tmp_path / "chaos.yml", tmp_path)
+    return Kept(tmp_path / "chaos.json", tmp_path)
 
 
 def test_what_chaos_executed_counts_where_nothing_else_does(ledger: Kept) -> None:
@@ -84,11 +84,11 @@ def test_what_chaos_executed_of_other_bytes_does_not_count_and_is_forgotten(
     ledger: Kept, tmp_path: Path
 ) -> None:
     (tmp_path / "scripts/a").write_text("another\n")
-    changed = Kept(tmp_path / "chaos.yml", tmp_path)
+    changed = Kept(tmp_path / "chaos.json", tmp_path)
     assert changed.fill([MISSED]) == [MISSED]
     changed.keep([], [])
     (tmp_path / "scripts/a").write_text("one\n")
-    assert Kept(tmp_path / "chaos.yml", tmp_path).fill([MISSED]) == [MISSED]
+    assert Kept(tmp_path / "chaos.json", tmp_path).fill([MISSED]) == [MISSED]
 
 
 def test_only_what_the_rest_misses_is_kept(ledger: Kept) -> None:
