@@ -69,7 +69,13 @@ class Site:
         self.keep(1)
         self.keep(2, *more, replicas=replicas)
         self.serves(1)
-        told = {"number": 2, "version": "v2", "image": "image:2", "before": "image:1", "secret": "secrets-2"}  # pragma: allowlist secret
+        told = {
+            "number": 2,
+            "version": "v2",
+            "image": "image:2",
+            "before": "image:1",
+            "secret": "secrets-2",
+        }  # pragma: allowlist secret
         self.journal.begin(
             {"number": 2, "kind": "deploy", "version": "v2", "owner": "abebe", "at": "now", "step": "switch",
              "steps": {"lock": 0.0}, "settings": "s2", "told": told, "killed": killed}
