@@ -74,8 +74,8 @@ class Site:
             "version": "v2",
             "image": "image:2",
             "before": "image:1",
-            "secret": "secrets-2",
-        }  # pragma: allowlist secret
+            "secret": "secrets-2",  # pragma: allowlist secret
+        }
         self.journal.begin(
             {"number": 2, "kind": "deploy", "version": "v2", "owner": "abebe", "at": "now", "step": "switch",
              "steps": {"lock": 0.0}, "settings": "s2", "told": told, "killed": killed}
