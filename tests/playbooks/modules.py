@@ -23,12 +23,14 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
         shared = importlib.import_module(f"rollout.{path.stem}")
         monkeypatch.setitem(sys.modules, f"ansible.module_utils.rollout.{path.stem}", shared)
 
-    def imported(name: str) -> Any:
-        spec = importlib.util.spec_from_file_location(name, PLUGINS / f"modules/{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+    return module
 
-    return imported
+
+def module(name: str) -> Any:
+    """A module's file, imported."""
+    spec = importlib.util.spec_from_file_location(name, PLUGINS / f"modules/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made

@@ -61,7 +61,7 @@ def read(file: Path) -> list[str]:
 
 
 def test_an_engine_that_does_not_answer_is_one_line(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine.write_text("#!/bin/sh\nexec sleep 60\n")
+    engine.write_text("#!/bin/sh\nexec sleep 60\n")  # far longer than the time limit that has to end it
     monkeypatch.setattr(image, "BUILD_SECONDS", 0.2)
     with pytest.raises(RolloutError) as caught:
         image._docker(["push", "x"], "x cannot be pushed")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import json
 import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import ansible.module_utils
@@ -17,8 +15,8 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 
 from rollout.place import Place
+from tests.playbooks.modules import PLUGINS, module
 
-PLUGINS = Path(__file__).parents[2] / "playbooks/plugins"
 NAMES = sorted(path.stem for path in (PLUGINS / "modules").glob("rollout_*.py"))
 ONLY_LOOK = {"rollout_status", "rollout_history", "rollout_logs"}
 VERSION = "20261123-052500-0123456789ab"
@@ -36,22 +34,12 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     def run(name: str, /, *, check: bool = False, **arguments: Any) -> Result:
         told = {"root": str(tmp_path / "run"), "_ansible_check_mode": check} | arguments
         with patch_module_args(told), pytest.raises(SystemExit) as ended:
-            load(name).main()
+            module(name).main()
         result: Result = json.loads(capsys.readouterr().out)
         assert bool(ended.value.code) == result.get("failed", False)
         return result
 
     return run
-
-
-def load(name: str) -> ModuleType:
-    """A module's file, imported."""
-    spec = importlib.util.spec_from_file_location(name, PLUGINS / f"modules/{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def needed(name: str, tmp_path: Path) -> dict[str, Any]:
