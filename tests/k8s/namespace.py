@@ -23,6 +23,8 @@ from tests.rollout.promise import Site, killed, write_down
 from tests.rollout.report import Report
 
 NUMBER, COMPONENT = "rollout/number", "app.kubernetes.io/component"
+ENDED = ("Succeeded", "Failed")
+"""Phases of a pod that runs no more."""
 
 
 def is_ready(pod: dict[str, Any]) -> bool:
@@ -93,11 +95,12 @@ class Namespace(Checkout):
         return self.kubectl("exec", name, "--container", process, "--", "python", "/srv/start.py", *words)
 
     def pods(self, process: str = "") -> list[dict[str, Any]]:
-        """The pods of the service that are not about to go."""
+        """The pods of the service that neither go nor ended (an evicted one stays as what it was)."""
         pods = self.kubectl.get(
             "pods", f"--selector={NUMBER},!rollout/kind" + (f",{COMPONENT}={process}" if process else "")
         )
-        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        living = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in living if pod["status"].get("phase") not in ENDED]
 
     def read(self, name: str) -> dict[str, Any]:
         if name == "lease":

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from tests.k8s.namespace import ClusterSite, Namespace
+from tests.k8s.namespace import ENDED, ClusterSite, Namespace
 from tests.rollout.checkout import REPOSITORY, wait_until
 
 pytestmark = [pytest.mark.verify, pytest.mark.chaos]
@@ -34,7 +34,7 @@ def in_the_backups(namespace: Namespace, script: str) -> str:
     namespace.kubectl("apply", "--filename=-", told=json.dumps(pod))
     try:
         wait_until(
-            lambda: namespace.kubectl.get("pod/looks")["status"]["phase"] in ("Succeeded", "Failed"),
+            lambda: namespace.kubectl.get("pod/looks")["status"]["phase"] in ENDED,
             "the shell to end",
             60,
         )

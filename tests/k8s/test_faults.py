@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.k8s.door import Door
-from tests.k8s.namespace import COMPONENT, NUMBER, Staging
+from tests.k8s.namespace import COMPONENT, ENDED, NUMBER, Staging
 from tests.k8s.test_bad_input import refused
 from tests.k8s.test_node import cut_off
 from tests.rollout.changes import overlay, replace, setting, unready, visible_text
@@ -134,7 +134,7 @@ def test_an_evicted_pod_holds_no_deploy_up(staging: Staging) -> None:
     staging.kubectl("exec", victim, "--container=web", "--", "python", "-c", fill, check=False)
 
     def evicted() -> bool:
-        return bool(staging.kubectl.get(f"pod/{victim}")["status"].get("reason") == "Evicted")
+        return staging.kubectl.get(f"pod/{victim}")["status"]["phase"] in ENDED
 
     wait_until(evicted, "the eviction", 120, every=1)
     commit = staging.commit(visible_text("After an eviction"))
