@@ -61,6 +61,7 @@ def scissors(name: str, node: str, address: str, image: str, seconds: int) -> di
             "nodeName": node,
             "hostNetwork": True,
             "restartPolicy": "Never",
+            "tolerations": [{"operator": "Exists"}],  # or a long cut evicts what makes it
             "containers": [
                 {
                     "name": "cut",
