@@ -101,15 +101,22 @@ def build_bundle(store: Path) -> str:
 def build_image(store: Path) -> str:
     """Build the image of the checkout's release, list its packages, and push it where a registry is named.
 
-    What the registry has already stays as it is: every environment runs the same bytes.
+    What the registry has already stays as it is: every environment runs the same bytes. Its list is made where the
+    store has none.
     """
     made_from, facts, to = source(), service.load(CHECKOUT / service.FILE), registry()
-    if to and image.known(to, facts.name, made_from.version):
-        return f"{image.reference(to, facts.name, made_from.version)} is there already"
-    origin = git("config", "--default", "", "--get", "remote.origin.url").strip()
-    name = image.build(CHECKOUT, made_from.version, made_from.commit, made_from.files, to, origin)
-    sbom.write(store, facts.name, made_from.version, name)
-    return name
+    version = made_from.version
+    there = bool(to and image.known(to, facts.name, version))
+    if there:
+        name = image.reference(to, facts.name, version)
+    else:
+        origin = git("config", "--default", "", "--get", "remote.origin.url").strip()
+        name = image.build(CHECKOUT, version, made_from.commit, made_from.files, to, origin)
+    if not (there and sbom.path_of(store, facts.name, version).exists()):
+        sbom.write(store, facts.name, version, name)
+    if to and not there:
+        image.push(name)
+    return f"{name} is there already" if there else name
 
 
 def listing(store: Path, place: Place) -> list[str]:

@@ -92,8 +92,15 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
     one_line = validate.Regexp(r"\A[^\r\n]+\Z", error="must be one line that is not empty")
     absolute = validate.Predicate("is_absolute", error="must be an absolute path")
     ready_file = env.path("READY_FILE", None)
+    database_url = env.str(
+        "DATABASE_URL", validate=_begins("(sqlite|postgres(ql)?|mysql)://", "sqlite, postgres or mysql")
+    )
     mail_url = env.str(
-        "MAIL_URL", validate=validate.Regexp(r"(file|smtps?|submission)://", error="must be a mail URL")
+        "MAIL_URL",
+        validate=_begins(
+            r"(file://|(smtps?|submission)://([^/@]*@)?[^/:@]+(:\d+)?(/|\?|\Z))",
+            "file, or smtp, smtps or submission with a host",
+        ),
     )
     values: dict[str, Any] = {
         "name": env.str("ENVIRONMENT", validate=validate.OneOf(STAGES)),
@@ -108,10 +115,12 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         "allowed_hosts": tuple(env.list("ALLOWED_HOSTS", validate=validate.Length(min=1)) or ()),
         "trusted_origins": tuple(env.list("TRUSTED_ORIGINS") or ()),
         "https": env.bool("HTTPS"),
-        "database": env.dj_db_url("DATABASE_URL"),
+        "database": env.dj_db_url("DATABASE_URL") if database_url else {},
         "mysql_password": env.str("MYSQL_PWD", ""),
         "mysql_session": env.str("MYSQL_SESSION", ""),
-        "broker_url": env.str("BROKER_URL", validate=validate.Regexp(r"\A[a-z+]+://", error="must be a URL")),
+        "broker_url": env.str(
+            "BROKER_URL", validate=_begins("(rediss?|filesystem|memory)://", "redis, rediss or filesystem")
+        ),
         "broker_password": env.str("BROKER_PASSWORD", None),
         "mail": env.dj_email_url("MAIL_URL") if mail_url else {},
         "mail_from": env.str("MAIL_FROM", validate=one_line),
@@ -170,6 +179,10 @@ def check_file(text: str) -> list[str]:
     except BadEnvironmentError as error:
         faults.append(str(error))
     return faults
+
+
+def _begins(pattern: str, words: str) -> validate.Regexp:
+    return validate.Regexp(pattern, error=f"must be a URL of {words}")
 
 
 class _Source(Env):

@@ -112,7 +112,8 @@ def _database(parsed: dict[str, Any], data_dir: Path, mysql: tuple[str, str]) ->
     if "mysql" in parsed["ENGINE"]:
         password, session = mysql
         password = parsed.get("PASSWORD") or password
-        return done | {"OPTIONS": _mariadb(said, session), "PASSWORD": password}
+        # As bytes: a str goes to the server as Latin-1, whatever it was set as.
+        return done | {"OPTIONS": _mariadb(said, session), "PASSWORD": password.encode()}
     init = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
     options = {"transaction_mode": "IMMEDIATE", "timeout": 30} | said | {"init_command": init}
     return done | {"NAME": str(data_dir / parsed["NAME"]), "OPTIONS": options}

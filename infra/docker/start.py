@@ -130,7 +130,10 @@ def collect(file: str, command: str) -> None:
 def read_secrets() -> None:
     """Secrets that are given as files, named as the variables that they become."""
     for file in SECRETS.glob("[A-Z]*"):
-        os.environ[file.name] = file.read_text().rstrip("\n")
+        try:
+            os.environ[file.name] = file.read_text().rstrip("\n")
+        except ValueError:
+            raise OSError(f"{file} is no text") from None
 
 
 def fault(arguments: Sequence[str]) -> str:
@@ -167,4 +170,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except OSError as error:  # a secret or a scratch folder that cannot be read
+        sys.exit(f"error: {error}")

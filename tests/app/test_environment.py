@@ -47,6 +47,23 @@ def test_all_that_is_missing_or_malformed_is_named_in_one_error(told: dict[str, 
     assert "WEB_THREADS" not in message
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "oracle://me@there/it"),
+        ("DATABASE_URL", "mssql://me@there/it"),
+        ("BROKER_URL", "amqp://there"),
+        ("MAIL_URL", "smtp://"),
+        ("MAIL_URL", "smtp://me@:25"),
+    ],
+)
+def test_a_server_that_the_service_has_no_library_for_is_a_fault(
+    name: str, url: str, told: dict[str, str]
+) -> None:
+    with pytest.raises(environment.BadEnvironmentError, match=f"^{name}: must be a URL of "):
+        environment.read(told | {name: url})
+
+
 @pytest.mark.parametrize("name", sorted(environment.KEYS - environment.OPTIONAL))
 def test_no_setting_has_a_default(name: str, told: dict[str, str]) -> None:
     del told[name]
@@ -125,11 +142,11 @@ def test_each_entry_point_says_in_one_line_what_is_wrong(command: tuple[str, ...
 
 def options(folder: Path, url: str) -> dict[str, Any]:
     """What the settings hand to the database's own library."""
-    code = "import json; from django.conf import settings; print(json.dumps(settings.DATABASES['default']))"
+    code = "import json; from django.conf import settings; print(json.dumps(settings.DATABASES['default']['OPTIONS']))"
     told = {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "marefia.settings"}
     done = Service(folder).run(sys.executable, "-c", code, **told)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)["OPTIONS"]
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -155,6 +172,14 @@ def test_options_of_the_databases_url_win_over_ours(
 ) -> None:
     found = options(tmp_path, url)
     assert found == found | handed_on | others
+
+
+def test_mariadbs_password_goes_to_the_server_as_it_was_set(tmp_path: Path) -> None:
+    """PyMySQL sends a str as Latin-1, and cannot send what that has no letter for."""
+    code = "from django.conf import settings; print(ascii(settings.DATABASES['default']['PASSWORD']))"
+    told = {"DATABASE_URL": "mysql://me@there/it", "DJANGO_SETTINGS_MODULE": "marefia.settings"}
+    done = Service(tmp_path).run(sys.executable, "-c", code, **told, MYSQL_PWD="pé→x")
+    assert done.stdout == f"{'pé→x'.encode()!a}\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,25 @@ def test_a_process_is_started_with_the_words_that_follow(start: Path) -> None:
     assert run(start, "start", "mill", "barley").stdout == "ground barley\n"
 
 
+def test_whether_nothing_is_well_is_one_line(start: Path) -> None:
+    done = run(start, "healthy")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: [Errno 2] No such file or directory: '{start.parent / 'run/process'}'\n"
+
+
+@pytest.mark.parametrize("content", [b"caf\xe9", b"a\0b", None], ids=["Latin-1", "zero byte", "folder"])
+def test_a_file_that_cannot_be_a_secret_is_one_line_that_names_it(start: Path, content: bytes | None) -> None:
+    file = start.parent / "secrets/SECRET_KEY"
+    file.parent.mkdir()
+    file.mkdir() if content is None else file.write_bytes(content)
+    start.write_text(start.read_text().replace("/run/secrets", str(file.parent)))
+    done = run(start, "start", "mill")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert str(file) in line
+
+
 def test_a_command_that_there_is_not_is_one_line(start: Path) -> None:
     done = run(start, "nonsense")
     assert done.returncode == 127

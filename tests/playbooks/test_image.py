@@ -74,3 +74,10 @@ def test_without_an_engines_client_the_remedy_is_named(monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RolloutError, match="docker is not installed; install it"):
         image.known("registry", "shop", "1")
+
+
+def test_a_name_that_no_registry_can_have_is_told_how_it_is_written(engine: Path) -> None:
+    engine.write_text("#!/bin/sh\necho 'ERROR: invalid reference format' >&2\nexit 1\n")
+    with pytest.raises(RolloutError, match=r"invalid reference format; write it as host:port") as caught:
+        image.known("http://registry", "shop", "1")
+    assert "log in" not in str(caught.value)

@@ -197,3 +197,53 @@ def test_its_help_names_every_act(shop: Project) -> None:
     shown = release(shop, "--help", COLUMNS="100")
     assert all(f"{act}:" in shown for act in ("version", "build", "list", "verify"))
     assert os.environ["PATH"] not in shown
+
+
+# Stands for the engine's client and a registry that keeps what is pushed.
+DOCKER = """\
+#!/bin/sh
+echo "$1" >>STATE/asked
+case $1 in
+    buildx) [ -e STATE/pushed ] && echo '{"image": {}}' || { echo 'ERROR: not found' >&2; exit 1; } ;;
+    run) echo django==5.2.1 ;;
+    push) touch STATE/pushed ;;
+esac
+"""
+
+
+def test_no_image_is_pushed_whose_packages_are_not_listed_and_a_missing_list_is_made(
+    shop: Project, tmp_path: Path
+) -> None:
+    state = tmp_path / "engine"
+    state.mkdir()
+    (state / "docker").write_text(DOCKER.replace("STATE", str(state)))
+    (state / "docker").chmod(0o755)
+    shop.environment |= {"PATH": f"{state}:{shop.environment['PATH']}", "REGISTRY": "there"}
+    shop.write(
+        {
+            "app/manage.py": "",
+            "requirements/service.txt": "",
+            "infra/docker/start.py": "",
+            "infra/environments/dev.env": "",
+        }
+    )
+    commit = shop.commit("an application")
+    store = Path(shop.environment["RELEASES"])
+
+    def asked() -> list[str]:
+        words = (state / "asked").read_text().split()
+        (state / "asked").unlink()
+        return words
+
+    assert "No such file" in release(shop, "image", status=1, RELEASES="/proc/nowhere")
+    assert asked() == ["buildx", "build", "run"]
+    made = release(shop, "image")
+    assert made.endswith(commit[:12])
+    assert asked() == ["buildx", "build", "run", "push"]
+    (listed,) = store.glob("*.cdx.json")
+    assert release(shop, "image") == f"{made} is there already"
+    assert asked() == ["buildx"]
+    listed.unlink()
+    assert release(shop, "image") == f"{made} is there already"
+    assert asked() == ["buildx", "run"]
+    assert "pkg:pypi/django@5.2.1" in listed.read_text()

@@ -29,8 +29,9 @@ def reference(registry: str, name: str, version: str) -> str:
 
 
 def build(checkout: Path, version: str, commit: str, files: Iterable[str], registry: str, source: str) -> str:
-    """Build the image, and push it where there is a registry. Returns what it is called.
+    """Build the image on this machine. Returns what it is called.
 
+    :param registry: where it is to be pushed to, or "".
     :param source: where the repository is, or "".
     """
     facts = service.load(checkout / service.FILE)
@@ -75,9 +76,12 @@ def build(checkout: Path, version: str, commit: str, files: Iterable[str], regis
             ],
             f"the image {name} cannot be built",
         )
-    if registry:
-        _docker(["push", "--quiet", name], f"{name} cannot be pushed")
     return name
+
+
+def push(name: str) -> None:
+    """Bring an image to the registry of its name."""
+    _docker(["push", "--quiet", name], f"{name} cannot be pushed")
 
 
 def without_credentials(url: str) -> str:
@@ -116,8 +120,10 @@ def known(registry: str, name: str, version: str) -> dict[str, Any] | None:
     words = (done.stderr.strip().splitlines() or ["nothing was said"])[-1].removeprefix("ERROR: ")
     if "not found" in words:
         return None
+    remedy = "write it as host:port or host/path, lower case, without http://"
     raise RolloutError(
-        f"the registry {registry} cannot be asked for {name}:{version}: {words}", "start it, or log in"
+        f"the registry {registry} cannot be asked for {name}:{version}: {words}",
+        remedy if "invalid reference" in words else "start it, or log in",
     )
 
 
