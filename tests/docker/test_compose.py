@@ -243,7 +243,7 @@ def test_without_an_engine_it_says_so(project: Project) -> None:
         timeout=60,
     )
     assert done.returncode != 0
-    assert "there is no Docker engine" in done.stderr
+    assert "there is no Docker engine for you here: Cannot connect to the Docker daemon at unix:" in done.stderr
 
 
 @pytest.mark.chaos

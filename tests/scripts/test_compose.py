@@ -23,7 +23,7 @@ DOCKER = """\
 #!/bin/sh
 echo "docker $*" >>"STATE/calls"
 case "$*" in
-    info) test ! -e "STATE/no-engine" ;;
+    version) test ! -e "STATE/no-engine" || { cat "STATE/no-engine" >&2; exit 1; } ;;
     "volume ls "*volume=*) grep -sx "${*##*volume=}" "STATE/volumes" || true ;;
     "volume ls "*) cat "STATE/volumes" 2>/dev/null || true ;;
     *" port "*) cat "STATE/published" 2>/dev/null ;;
@@ -93,9 +93,8 @@ def acts(clone: Project) -> list[str]:
     file = clone.state / "calls"
     lines = file.read_text().splitlines() if file.exists() else []
     file.unlink(missing_ok=True)
-    return [
-        line for line in lines if not (line.startswith(("docker info", "docker volume")) or " port " in line)
-    ]
+    questions = ("docker version", "docker volume")
+    return [line for line in lines if not (line.startswith(questions) or " port " in line)]
 
 
 def volumes(clone: Project, *names: str) -> None:
@@ -142,8 +141,8 @@ def test_composes_own_words_are_handed_on_as_they_are(clone: Project) -> None:
     ("words", "told", "said"),
     [
         (["down", "web"], {}, "unknown argument web; see scripts/compose --help"),
-        (["up", "--nonsense"], {}, "unknown option --nonsense; see compose --help"),
-        (["--nonsense"], {}, "unknown option --nonsense; see compose --help"),
+        (["up", "--nonsense"], {}, "unknown option --nonsense; see scripts/compose --help"),
+        (["--nonsense"], {}, "unknown option --nonsense; see scripts/compose --help"),
         (["down"], {"PURGE": "yes"}, "PURGE=yes cannot be followed; give a whole number from 0 to 1"),
         ([], {"PORT": "x"}, "PORT=x cannot be followed; give a whole number from 1 to 65535"),
         ([], {"LIVE": "yes"}, "LIVE=yes cannot be followed; give a whole number from 0 to 1"),
@@ -155,9 +154,12 @@ def test_what_cannot_be_followed_is_one_line(
     assert refusal(clone, *words, **told) == said
 
 
-def test_without_an_engine_it_says_so_and_still_has_its_help(clone: Project) -> None:
-    (clone.state / "no-engine").touch()
-    assert refusal(clone) == "there is no Docker engine here; install one, or use `make up`"
+def test_without_an_engine_it_says_why_and_still_has_its_help(clone: Project) -> None:
+    (clone.state / "no-engine").write_text("WARNING: no config\npermission denied: /var/run/docker.sock\n")
+    assert refusal(clone) == (
+        "there is no Docker engine for you here: permission denied: /var/run/docker.sock; "
+        "mend that, or use `make up`"
+    )
     assert "\nusage: scripts/compose" in shown(clone, "--help")
 
 
