@@ -4,10 +4,12 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,14 +43,16 @@ COUNT = "from marefia.stays.models import Booking; print(Booking.objects.count()
 
 
 class Project:
-    """The Compose project of this repository, beside one that a person may have up."""
+    """The Compose project of a clone, beside one that a person may have up."""
 
-    def __init__(self) -> None:
+    def __init__(self, clone: Path = REPOSITORY) -> None:
+        self.clone = clone
+        self.name = f"tried-{os.getpid()}"
         self.port = free_port()
 
     def __call__(self, *words: str, check: bool = True, **told: str) -> str:
-        own = {"PORT": str(self.port), "COMPOSE_PROJECT_NAME": f"tried-{os.getpid()}"}
-        return run("scripts/compose", *words, check=check, told=own | told)
+        own = {"PORT": str(self.port), "COMPOSE_PROJECT_NAME": self.name, "VENV": sys.prefix}
+        return run("scripts/compose", *words, folder=self.clone, check=check, told=own | told)
 
     def has_listings(self) -> bool:
         """Whether people find something to click through."""
@@ -103,6 +107,14 @@ def project() -> Iterator[Project]:
         os.umask(before)
     yield made
     made("down", PURGE="1")
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Project:
+    """The project of a second clone of this repository."""
+    has_engine()
+    run("git", "clone", "--quiet", str(REPOSITORY), str(tmp_path / "second"))
+    return Project(tmp_path / "second")
 
 
 def test_all_are_healthy_and_answer(project: Project) -> None:
@@ -210,6 +222,15 @@ def test_a_dry_run_names_what_it_would_do_and_does_nothing(project: Project) -> 
     said = project("--dry-run")
     assert "would run: docker compose" in said
     assert project("ps", "--all", "--quiet") == before
+
+
+def test_a_file_of_variables_that_lies_beside_is_not_read(second: Project) -> None:
+    (second.clone / "infra/docker/.env").write_text("ADMINER_PORT=8912\nCOMPOSE_PROFILES=admin,mariadb\n")
+    said = second("config")
+    assert "adminer:" not in said
+    said = second("config", COMPOSE_PROFILES="admin")
+    assert 'published: "8081"' in said
+    assert "8912" not in said
 
 
 def test_a_port_that_another_project_has_is_one_line(project: Project) -> None:

@@ -126,14 +126,14 @@ def test_a_dry_run_names_what_it_would_do_and_does_nothing(
     clone: Project, words: list[str], told: dict[str, str]
 ) -> None:
     said = shown(clone, *words, PURGE="1", **told)
-    assert "would run: docker compose --file infra/docker/compose.yml" in said
+    assert "would run: docker compose --env-file /dev/null --file infra/docker/compose.yml" in said
     assert acts(clone) == []
     assert not (clone.path / ".run").exists()
 
 
 def test_composes_own_words_are_handed_on_as_they_are(clone: Project) -> None:
     shown(clone, "logs", "--follow", "two words", LIVE="1")
-    files = "--file infra/docker/compose.yml --file infra/docker/compose.dev.yml"
+    files = "--env-file /dev/null --file infra/docker/compose.yml --file infra/docker/compose.dev.yml"
     assert acts(clone) == [f"docker compose {files} logs --follow two words"]
 
 
@@ -146,6 +146,10 @@ def test_composes_own_words_are_handed_on_as_they_are(clone: Project) -> None:
         (["down"], {"PURGE": "yes"}, "PURGE=yes cannot be followed; give a whole number from 0 to 1"),
         ([], {"PORT": "x"}, "PORT=x cannot be followed; give a whole number from 1 to 65535"),
         ([], {"LIVE": "yes"}, "LIVE=yes cannot be followed; give a whole number from 0 to 1"),
+        *(
+            ([], {"COMPOSE_PROFILES": told}, f"there is no profile {bad}; COMPOSE_PROFILES names some of mariadb,admin")
+            for told, bad in {"bogus": "bogus", "admin,maria": "maria", "mariadb, admin": " admin", "*": "*"}.items()
+        ),
     ],
 )
 def test_what_cannot_be_followed_is_one_line(
