@@ -233,6 +233,18 @@ def test_a_file_of_variables_that_lies_beside_is_not_read(second: Project) -> No
     assert "8912" not in said
 
 
+def test_a_service_that_fails_says_why(second: Project) -> None:
+    second.name, kept = f"failing-{os.getpid()}", second.clone / ".run/compose"
+    kept.mkdir(parents=True)
+    (kept / "SECRET_KEY").write_text("short")
+    try:
+        said = second("up", check=False).splitlines()
+        assert any("bad settings: SECRET_KEY: Shorter than" in line for line in said[-4:-1]), said
+        assert said[-1] == "error: not up: migrate; see scripts/compose logs migrate"
+    finally:
+        second("down", PURGE="1")
+
+
 def test_a_port_that_another_project_has_is_one_line(project: Project) -> None:
     said = project("up", check=False, COMPOSE_PROJECT_NAME=f"other-{os.getpid()}")
     assert said.startswith(

@@ -27,6 +27,9 @@ case "$*" in
     "volume ls "*volume=*) grep -sx "${*##*volume=}" "STATE/volumes" || true ;;
     "volume ls "*) cat "STATE/volumes" 2>/dev/null || true ;;
     *" port "*) cat "STATE/published" 2>/dev/null ;;
+    *" up "*) test ! -e "STATE/ended" ;;
+    *" ps "*) cat "STATE/ended" ;;
+    *" logs --tail 3 "*) echo "${*##*--tail 3 }: the reason" ;;
     *" exec "*) test ! -e "STATE/fails" ;;
 esac
 """
@@ -247,3 +250,24 @@ def test_demo_data_that_could_not_be_loaded_is_loaded_the_next_time(clone: Proje
     assert " exec " in acts(clone)[-1]
     shown(clone)
     assert " exec " not in acts(clone)[-1]
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ("migrate exited 1 \ndatabase running 0 healthy\nweb created 0 \n", "migrate"),
+        ("proxy running 0 unhealthy\ncache restarting 0 \nmigrate exited 0 \n", "cache proxy"),
+    ],
+)
+def test_services_that_do_not_come_up_are_named_with_what_they_said_last(
+    clone: Project, states: str, said: str
+) -> None:
+    (clone.state / "ended").write_text(states)
+    done = clone.run("scripts/compose", status=1)
+    assert done.stderr == f"{said}: the reason\nerror: not up: {said}; see scripts/compose logs {said}\n"
+    assert "http" not in done.stdout
+
+
+def test_what_compose_itself_refuses_is_left_to_its_own_words(clone: Project) -> None:
+    (clone.state / "ended").touch()
+    assert clone.run("scripts/compose", status=1).stderr == "error: Compose failed; see above\n"
