@@ -24,6 +24,10 @@ DOCKER = """\
 echo "docker $*" >>"STATE/calls"
 case "$*" in
     version) test ! -e "STATE/no-engine" || { cat "STATE/no-engine" >&2; exit 1; } ;;
+    "ps "*) cat "STATE/containers" 2>/dev/null || true ;;
+    "volume ls "*working_dir*) cat "STATE/owner" 2>/dev/null || true ;;
+    "volume rm "*) rm -f "STATE/owner" ;;
+    "volume create "*) told=${*##*working_dir=} && echo "${told% *}" >"STATE/owner" ;;
     "volume ls "*volume=*) grep -sx "${*##*volume=}" "STATE/volumes" || true ;;
     "volume ls "*) cat "STATE/volumes" 2>/dev/null || true ;;
     *" port "*) cat "STATE/published" 2>/dev/null ;;
@@ -96,13 +100,19 @@ def acts(clone: Project) -> list[str]:
     file = clone.state / "calls"
     lines = file.read_text().splitlines() if file.exists() else []
     file.unlink(missing_ok=True)
-    questions = ("docker version", "docker volume")
+    questions = ("docker version", "docker ps", "docker volume")
     return [line for line in lines if not (line.startswith(questions) or " port " in line)]
 
 
 def volumes(clone: Project, *names: str) -> None:
     """Have the engine keep these volumes of the project, one a line."""
     (clone.state / "volumes").write_text("".join(f"{name}\n" for name in names))
+
+
+def belongs(clone: Project, folder: Path, kind: str) -> None:
+    """Have the engine keep the project's containers, or its owner, of the clone in this folder."""
+    (clone.state / kind).write_text(f"{folder}/infra/docker\n")
+    volumes(clone, "database", "cache")
 
 
 @pytest.mark.parametrize("purge", ["", "0"])
@@ -150,8 +160,17 @@ def test_composes_own_words_are_handed_on_as_they_are(clone: Project) -> None:
         ([], {"PORT": "x"}, "PORT=x cannot be followed; give a whole number from 1 to 65535"),
         ([], {"LIVE": "yes"}, "LIVE=yes cannot be followed; give a whole number from 0 to 1"),
         *(
-            ([], {"COMPOSE_PROFILES": told}, f"there is no profile {bad}; COMPOSE_PROFILES names some of mariadb,admin")
-            for told, bad in {"bogus": "bogus", "admin,maria": "maria", "mariadb, admin": " admin", "*": "*"}.items()
+            (
+                [],
+                {"COMPOSE_PROFILES": told},
+                f"there is no profile {bad}; COMPOSE_PROFILES names some of mariadb,admin",
+            )
+            for told, bad in {
+                "bogus": "bogus",
+                "admin,maria": "maria",
+                "mariadb, admin": " admin",
+                "*": "*",
+            }.items()
         ),
     ],
 )
@@ -271,3 +290,58 @@ def test_services_that_do_not_come_up_are_named_with_what_they_said_last(
 def test_what_compose_itself_refuses_is_left_to_its_own_words(clone: Project) -> None:
     (clone.state / "ended").touch()
     assert clone.run("scripts/compose", status=1).stderr == "error: Compose failed; see above\n"
+
+
+@pytest.mark.parametrize("kind", ["containers", "owner"])
+@pytest.mark.parametrize("words", [[], ["down"], ["restart", "web"], ["--dry-run"]])
+def test_what_another_clone_has_is_left_alone(
+    clone: Project, tmp_path: Path, kind: str, words: list[str]
+) -> None:
+    first = tmp_path / "first clone"
+    (first / "infra/docker").mkdir(parents=True)
+    belongs(clone, first, kind)
+    assert refusal(clone, *words, PURGE="1") == (
+        f"the project marefia belongs to {first}; give this clone one of its own: "
+        "COMPOSE_PROJECT_NAME=marefia-2 scripts/compose (this one gets it once that folder is gone)"
+    )
+
+
+@pytest.mark.parametrize("kind", ["containers", "owner"])
+def test_what_a_clone_that_is_gone_had_is_taken_over(clone: Project, tmp_path: Path, kind: str) -> None:
+    shown(clone)
+    acts(clone)
+    belongs(clone, tmp_path / "moved", kind)
+    shown(clone)
+    assert acts(clone)[1].endswith(" up --detach --wait --wait-timeout 180 --force-recreate")
+    assert (clone.state / "owner").read_text() == f"{clone.path}/infra/docker\n"
+    shown(clone, "down", PURGE="1")
+    assert not (clone.state / "owner").exists()
+
+
+def test_a_clone_that_cannot_be_looked_for_is_not_taken_for_gone(clone: Project, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    (closed / "first/infra/docker").mkdir(parents=True)
+    belongs(clone, closed / "first", "owner")
+    closed.chmod(0)
+    try:
+        assert refusal(clone).startswith(f"the project marefia belongs to {closed}/first; ")
+    finally:
+        closed.chmod(0o700)
+
+
+def test_its_own_project_is_its_own_by_whatever_path(clone: Project, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(clone.path)
+    shown(clone)
+    acts(clone)
+    belongs(clone, tmp_path / "link", "containers")
+    shown(clone)
+    assert acts(clone)[1].endswith(" 180")
+
+
+def test_volumes_of_nobody_known_are_not_purged_by_a_clone_that_never_made_any(clone: Project) -> None:
+    volumes(clone, "marefia_database", "marefia_cache")
+    assert refusal(clone, "down", PURGE="1") == (
+        "the project marefia has volumes of a clone that is not known; give this clone one of its own: "
+        "COMPOSE_PROJECT_NAME=marefia-2 scripts/compose, or delete them: "
+        "docker volume rm marefia_database marefia_cache"
+    )
