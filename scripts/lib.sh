@@ -51,7 +51,7 @@ common_option() {
             exit 0
             ;;
         --dry-run) dry_run=1 ;;
-        -*) die "unknown option $1" "see ${0##*/} --help" ;;
+        -*) die "unknown option $1" "see scripts/${0##*/} --help" ;;
         *) return 1 ;;
     esac
 }

@@ -4,10 +4,12 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,14 +43,16 @@ COUNT = "from marefia.stays.models import Booking; print(Booking.objects.count()
 
 
 class Project:
-    """The Compose project of this repository, beside one that a person may have up."""
+    """The Compose project of a clone, beside one that a person may have up."""
 
-    def __init__(self) -> None:
+    def __init__(self, clone: Path = REPOSITORY, name: str = "tried") -> None:
+        self.clone = clone
+        self.name = f"{name}-{os.getpid()}"
         self.port = free_port()
 
     def __call__(self, *words: str, check: bool = True, **told: str) -> str:
-        own = {"PORT": str(self.port), "COMPOSE_PROJECT_NAME": f"tried-{os.getpid()}"}
-        return run("scripts/compose", *words, check=check, told=own | told)
+        own = {"PORT": str(self.port), "COMPOSE_PROJECT_NAME": self.name, "VENV": sys.prefix}
+        return run("scripts/compose", *words, folder=self.clone, check=check, told=own | told)
 
     def has_listings(self) -> bool:
         """Whether people find something to click through."""
@@ -103,6 +107,14 @@ def project() -> Iterator[Project]:
         os.umask(before)
     yield made
     made("down", PURGE="1")
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Project:
+    """The project of a second clone of this repository."""
+    has_engine()
+    run("git", "clone", "--quiet", str(REPOSITORY), str(tmp_path / "second"))
+    return Project(tmp_path / "second", "second")
 
 
 def test_all_are_healthy_and_answer(project: Project) -> None:
@@ -212,6 +224,59 @@ def test_a_dry_run_names_what_it_would_do_and_does_nothing(project: Project) -> 
     assert project("ps", "--all", "--quiet") == before
 
 
+def test_a_file_of_variables_that_lies_beside_is_not_read(second: Project) -> None:
+    (second.clone / "infra/docker/.env").write_text("ADMINER_PORT=8912\nCOMPOSE_PROFILES=admin,mariadb\n")
+    said = second("config")
+    assert "adminer:" not in said
+    said = second("config", COMPOSE_PROFILES="admin")
+    assert 'published: "8081"' in said
+    assert "8912" not in said
+
+
+def test_a_second_clone_leaves_the_first_ones_project_alone(project: Project, second: Project) -> None:
+    before, second.name = project("ps", "--quiet"), project.name
+    for words, told in ((["up"], {}), (["down"], {}), (["down"], {"PURGE": "1"}), (["stop"], {})):
+        said = second(*words, check=False, **told)
+        assert said.startswith(f"error: the project {project.name} belongs to {REPOSITORY}; "), said
+        assert said.count("\n") == 1
+    assert project("ps", "--quiet") == before
+
+
+def test_a_clone_that_moved_keeps_its_data_and_one_that_is_gone_can_be_cleaned_up(
+    second: Project, tmp_path: Path
+) -> None:
+    second("up")
+    try:
+        second("down")
+        third = tmp_path / "third"
+        run("git", "clone", "--quiet", str(REPOSITORY), str(third))
+        assert f"belongs to {second.clone}" in run(
+            "scripts/compose",
+            folder=third,
+            check=False,
+            told={"COMPOSE_PROJECT_NAME": second.name, "VENV": sys.prefix},
+        )
+        second.clone = second.clone.rename(tmp_path / "elsewhere")
+        second("up")
+        second("restart", "database")
+        assert second.has_listings()
+    finally:
+        second("down", PURGE="1")
+    assert docker("volume", "ls", "--quiet", "--filter", f"name={second.name}") == ""
+
+
+def test_a_service_that_fails_says_why(second: Project) -> None:
+    kept = second.clone / ".run/compose"
+    kept.mkdir(parents=True)
+    (kept / "SECRET_KEY").write_text("short")
+    try:
+        said = second("up", check=False).splitlines()
+        assert any("bad settings: SECRET_KEY: Shorter than" in line for line in said[-4:-1]), said
+        assert said[-1] == "error: not up: migrate; see scripts/compose logs migrate"
+    finally:
+        second("down", PURGE="1")
+
+
 def test_a_port_that_another_project_has_is_one_line(project: Project) -> None:
     said = project("up", check=False, COMPOSE_PROJECT_NAME=f"other-{os.getpid()}")
     assert said.startswith(
@@ -243,7 +308,9 @@ def test_without_an_engine_it_says_so(project: Project) -> None:
         timeout=60,
     )
     assert done.returncode != 0
-    assert "there is no Docker engine" in done.stderr
+    assert (
+        "there is no Docker engine for you here: Cannot connect to the Docker daemon at unix:" in done.stderr
+    )
 
 
 @pytest.mark.chaos

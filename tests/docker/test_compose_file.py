@@ -39,6 +39,13 @@ def test_adminer_has_somewhere_to_write_its_sessions_and_not_much_of_it() -> Non
     assert SERVICES["adminer"]["tmpfs"] == ["/tmp:size=16m"]  # noqa: S108 - the container's own
 
 
+def test_live_the_web_alone_is_loaded_anew_and_static_files_stay_the_images() -> None:
+    """What docs/containers.md and the help of scripts/compose tell."""
+    assert [name for name, told in LIVE.items() if "--reload" in told.get("command", [])] == ["web"]
+    assert all(told["volumes"] == ["../../${APP}:/srv/app:ro"] for told in LIVE.values())
+    assert LIVE.keys() == {"web", "worker", "scheduler"}
+
+
 def test_live_a_template_that_changes_is_seen(tmp_path: Path) -> None:
     app, port = tmp_path / "srv/app", free_port()
     shutil.copytree(ROOT / "app", app, ignore=shutil.ignore_patterns("__pycache__"))

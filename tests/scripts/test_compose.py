@@ -23,10 +23,17 @@ DOCKER = """\
 #!/bin/sh
 echo "docker $*" >>"STATE/calls"
 case "$*" in
-    info) test ! -e "STATE/no-engine" ;;
+    version) test ! -e "STATE/no-engine" || { cat "STATE/no-engine" >&2; exit 1; } ;;
+    "ps "*) cat "STATE/containers" 2>/dev/null || true ;;
+    "volume ls "*working_dir*) cat "STATE/owner" 2>/dev/null || true ;;
+    "volume rm "*) rm -f "STATE/owner" ;;
+    "volume create "*) told=${*##*working_dir=} && echo "${told% *}" >"STATE/owner" ;;
     "volume ls "*volume=*) grep -sx "${*##*volume=}" "STATE/volumes" || true ;;
     "volume ls "*) cat "STATE/volumes" 2>/dev/null || true ;;
     *" port "*) cat "STATE/published" 2>/dev/null ;;
+    *" up "*) test ! -e "STATE/ended" ;;
+    *" ps "*) cat "STATE/ended" ;;
+    *" logs --tail 3 "*) echo "${*##*--tail 3 }: the reason" ;;
     *" exec "*) test ! -e "STATE/fails" ;;
 esac
 """
@@ -93,14 +100,19 @@ def acts(clone: Project) -> list[str]:
     file = clone.state / "calls"
     lines = file.read_text().splitlines() if file.exists() else []
     file.unlink(missing_ok=True)
-    return [
-        line for line in lines if not (line.startswith(("docker info", "docker volume")) or " port " in line)
-    ]
+    questions = ("docker version", "docker ps", "docker volume")
+    return [line for line in lines if not (line.startswith(questions) or " port " in line)]
 
 
 def volumes(clone: Project, *names: str) -> None:
     """Have the engine keep these volumes of the project, one a line."""
     (clone.state / "volumes").write_text("".join(f"{name}\n" for name in names))
+
+
+def belongs(clone: Project, folder: Path, kind: str) -> None:
+    """Have the engine keep the project's containers, or its owner, of the clone in this folder."""
+    (clone.state / kind).write_text(f"{folder}/infra/docker\n")
+    volumes(clone, "database", "cache")
 
 
 @pytest.mark.parametrize("purge", ["", "0"])
@@ -127,14 +139,14 @@ def test_a_dry_run_names_what_it_would_do_and_does_nothing(
     clone: Project, words: list[str], told: dict[str, str]
 ) -> None:
     said = shown(clone, *words, PURGE="1", **told)
-    assert "would run: docker compose --file infra/docker/compose.yml" in said
+    assert "would run: docker compose --env-file /dev/null --file infra/docker/compose.yml" in said
     assert acts(clone) == []
     assert not (clone.path / ".run").exists()
 
 
 def test_composes_own_words_are_handed_on_as_they_are(clone: Project) -> None:
     shown(clone, "logs", "--follow", "two words", LIVE="1")
-    files = "--file infra/docker/compose.yml --file infra/docker/compose.dev.yml"
+    files = "--env-file /dev/null --file infra/docker/compose.yml --file infra/docker/compose.dev.yml"
     assert acts(clone) == [f"docker compose {files} logs --follow two words"]
 
 
@@ -142,11 +154,24 @@ def test_composes_own_words_are_handed_on_as_they_are(clone: Project) -> None:
     ("words", "told", "said"),
     [
         (["down", "web"], {}, "unknown argument web; see scripts/compose --help"),
-        (["up", "--nonsense"], {}, "unknown option --nonsense; see compose --help"),
-        (["--nonsense"], {}, "unknown option --nonsense; see compose --help"),
+        (["up", "--nonsense"], {}, "unknown option --nonsense; see scripts/compose --help"),
+        (["--nonsense"], {}, "unknown option --nonsense; see scripts/compose --help"),
         (["down"], {"PURGE": "yes"}, "PURGE=yes cannot be followed; give a whole number from 0 to 1"),
         ([], {"PORT": "x"}, "PORT=x cannot be followed; give a whole number from 1 to 65535"),
         ([], {"LIVE": "yes"}, "LIVE=yes cannot be followed; give a whole number from 0 to 1"),
+        *(
+            (
+                [],
+                {"COMPOSE_PROFILES": told},
+                f"there is no profile {bad}; COMPOSE_PROFILES names some of mariadb,admin",
+            )
+            for told, bad in {
+                "bogus": "bogus",
+                "admin,maria": "maria",
+                "mariadb, admin": " admin",
+                "*": "*",
+            }.items()
+        ),
     ],
 )
 def test_what_cannot_be_followed_is_one_line(
@@ -155,9 +180,12 @@ def test_what_cannot_be_followed_is_one_line(
     assert refusal(clone, *words, **told) == said
 
 
-def test_without_an_engine_it_says_so_and_still_has_its_help(clone: Project) -> None:
-    (clone.state / "no-engine").touch()
-    assert refusal(clone) == "there is no Docker engine here; install one, or use `make up`"
+def test_without_an_engine_it_says_why_and_still_has_its_help(clone: Project) -> None:
+    (clone.state / "no-engine").write_text("WARNING: no config\npermission denied: /var/run/docker.sock\n")
+    assert refusal(clone) == (
+        "there is no Docker engine for you here: permission denied: /var/run/docker.sock; "
+        "mend that, or use `make up`"
+    )
     assert "\nusage: scripts/compose" in shown(clone, "--help")
 
 
@@ -241,3 +269,79 @@ def test_demo_data_that_could_not_be_loaded_is_loaded_the_next_time(clone: Proje
     assert " exec " in acts(clone)[-1]
     shown(clone)
     assert " exec " not in acts(clone)[-1]
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ("migrate exited 1 \ndatabase running 0 healthy\nweb created 0 \n", "migrate"),
+        ("proxy running 0 unhealthy\ncache restarting 0 \nmigrate exited 0 \n", "cache proxy"),
+    ],
+)
+def test_services_that_do_not_come_up_are_named_with_what_they_said_last(
+    clone: Project, states: str, said: str
+) -> None:
+    (clone.state / "ended").write_text(states)
+    done = clone.run("scripts/compose", status=1)
+    assert done.stderr == f"{said}: the reason\nerror: not up: {said}; see scripts/compose logs {said}\n"
+    assert "http" not in done.stdout
+
+
+def test_what_compose_itself_refuses_is_left_to_its_own_words(clone: Project) -> None:
+    (clone.state / "ended").touch()
+    assert clone.run("scripts/compose", status=1).stderr == "error: Compose failed; see above\n"
+
+
+@pytest.mark.parametrize("kind", ["containers", "owner"])
+@pytest.mark.parametrize("words", [[], ["down"], ["restart", "web"], ["--dry-run"]])
+def test_what_another_clone_has_is_left_alone(
+    clone: Project, tmp_path: Path, kind: str, words: list[str]
+) -> None:
+    first = tmp_path / "first clone"
+    (first / "infra/docker").mkdir(parents=True)
+    belongs(clone, first, kind)
+    assert refusal(clone, *words, PURGE="1") == (
+        f"the project marefia belongs to {first}; give this clone one of its own: "
+        "COMPOSE_PROJECT_NAME=marefia-2 scripts/compose (this one gets it once that folder is gone)"
+    )
+
+
+@pytest.mark.parametrize("kind", ["containers", "owner"])
+def test_what_a_clone_that_is_gone_had_is_taken_over(clone: Project, tmp_path: Path, kind: str) -> None:
+    shown(clone)
+    acts(clone)
+    belongs(clone, tmp_path / "moved", kind)
+    shown(clone)
+    assert acts(clone)[1].endswith(" up --detach --wait --wait-timeout 180 --force-recreate")
+    assert (clone.state / "owner").read_text() == f"{clone.path}/infra/docker\n"
+    shown(clone, "down", PURGE="1")
+    assert not (clone.state / "owner").exists()
+
+
+def test_a_clone_that_cannot_be_looked_for_is_not_taken_for_gone(clone: Project, tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    (closed / "first/infra/docker").mkdir(parents=True)
+    belongs(clone, closed / "first", "owner")
+    closed.chmod(0)
+    try:
+        assert refusal(clone).startswith(f"the project marefia belongs to {closed}/first; ")
+    finally:
+        closed.chmod(0o700)
+
+
+def test_its_own_project_is_its_own_by_whatever_path(clone: Project, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(clone.path)
+    shown(clone)
+    acts(clone)
+    belongs(clone, tmp_path / "link", "containers")
+    shown(clone)
+    assert acts(clone)[1].endswith(" 180")
+
+
+def test_volumes_of_nobody_known_are_not_purged_by_a_clone_that_never_made_any(clone: Project) -> None:
+    volumes(clone, "marefia_database", "marefia_cache")
+    assert refusal(clone, "down", PURGE="1") == (
+        "the project marefia has volumes of a clone that is not known; give this clone one of its own: "
+        "COMPOSE_PROJECT_NAME=marefia-2 scripts/compose, or delete them: "
+        "docker volume rm marefia_database marefia_cache"
+    )
