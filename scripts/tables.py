@@ -80,11 +80,36 @@ def layout() -> dict[str, Any]:
 
 def rows(model: type[models.Model]) -> Iterator[list[Any]]:
     """Every row as values that JSON knows and that are the same on each vendor."""
-    for row in model._base_manager.order_by("pk").iterator(BATCH):
-        yield [
-            None if field.value_from_object(row) is None else field.value_to_string(row)
-            for field in columns(model)
-        ]
+    fields = columns(model)
+    # Django reads NULL and JSON's own null alike.
+    nulls = {
+        _null(field): models.Q(**{f"{field.attname}__isnull": True})
+        for field in fields
+        if isinstance(field, models.JSONField)
+    }
+    for row in model._base_manager.annotate(**nulls).order_by("pk").iterator(BATCH):
+        yield [_said(field, row) for field in fields]
+
+
+def _null(field: Any) -> str:
+    return f"{field.attname}_is_null"
+
+
+def _said(field: Any, row: models.Model) -> Any:
+    """A value as a dump has it: None is NULL, and what is stored as JSON stands there as its text."""
+    value = field.value_from_object(row)
+    if isinstance(field, models.JSONField):
+        text = json.dumps(value, cls=field.encoder, sort_keys=True)
+        return None if getattr(row, _null(field)) else text
+    return None if value is None else field.value_to_string(row)
+
+
+def _stored(field: Any, said: Any) -> Any:
+    """The reverse of `_said`."""
+    if said is None or not isinstance(field, models.JSONField):
+        return None if said is None else field.to_python(said)
+    value = json.loads(said, cls=field.decoder)
+    return models.Value(None, models.JSONField()) if value is None else value
 
 
 def sums() -> dict[str, list[Any]]:
@@ -209,8 +234,7 @@ def _insert(model: type[models.Model], values: list[list[Any]]) -> None:
     """As they are: `raw` keeps moments that Django would set anew."""
     fields = columns(model)
     made = [
-        model(**{f.attname: None if v is None else f.to_python(v) for f, v in zip(fields, row, strict=True)})
-        for row in values
+        model(**{f.attname: _stored(f, v) for f, v in zip(fields, row, strict=True)}) for row in values
     ]
     model._base_manager.all()._insert(made, fields=fields, using=connection.alias, raw=True)  # type: ignore[attr-defined]
 

@@ -61,6 +61,7 @@ def test_a_dump_of_sqlite_is_the_same_on_every_vendor_in_whatever_order(
     must(source, "manage.py", "migrate", "--verbosity", "0")
     must(source, "manage.py", "demo")
     must(source, "manage.py", "shell", "-c", MOMENT)
+    must(source, "manage.py", "shell", "-c", PAYLOADS)
     must(source, SCRIPT, "dump", str(file))
     assert "T03:04:05.123456+00:00" in file.read_text()
     first, *rows, last = file.read_text().splitlines(keepends=True)
@@ -81,10 +82,47 @@ def test_a_dump_of_sqlite_is_the_same_on_every_vendor_in_whatever_order(
         assert json.loads(must(target, SCRIPT, "sums")) != here
 
 
+@each_vendor
+def test_null_and_the_null_of_json_stay_two(tmp_path: Path, started: Callable[[], Any]) -> None:
+    with started() as (_, url):
+        told = environment(tmp_path) | {"DATABASE_URL": url}
+        must(told, "-c", NULLABLE.format(script=SCRIPT, file=str(tmp_path / "rows.jsonl")))
+
+
 MOMENT = """
 import datetime; from marefia.stays.models import Listing
 when = datetime.datetime(2026, 1, 2, 3, 4, 5, 123456, datetime.UTC)
 Listing.objects.filter(pk=1).update(created_at=when)
+"""
+PAYLOADS = """
+from django.db.models import JSONField, Value
+from marefia.outbox.models import OutboxRow
+for payload in (Value(None, JSONField()), "null", "", {"b": [None, 1.5], "a": "\\u00e9"}):
+    OutboxRow.objects.create(handler="none", payload=payload)
+"""
+# A database that has a table with a JSON column which may be NULL, as another release's may.
+NULLABLE = """
+import os, sys
+sys.path.insert(0, os.path.dirname({script!r}))
+import django; django.setup()
+import tables
+from django.db import connection, models
+class Note(models.Model):
+    text = models.JSONField(null=True)
+    class Meta:
+        app_label = "outbox"
+tables.tables = lambda: {{"outbox_note": Note}}
+with connection.schema_editor() as editor:
+    editor.create_model(Note)
+Note.objects.create(text=None); Note.objects.create(text=models.Value(None, models.JSONField()))
+before = tables.sums()
+tables.dump(tables.Path({file!r}))
+Note.objects.all().delete()
+tables.load(tables.Path({file!r}))
+assert tables.sums() == before
+assert [row.pk for row in Note.objects.filter(text__isnull=True)] == [1]
+Note.objects.update(text=None)
+assert tables.sums() != before
 """
 CHANGE = "from marefia.stays.models import Listing; Listing.objects.filter(pk=1).update(title='another')"
 # dump, with something that happens as soon as the users are read: amenities and listings come later.
