@@ -26,6 +26,7 @@ from rollout.place import Place  # noqa: E402
 TABLES = str(CHECKOUT / "scripts/tables.py")
 SERVER = str(CHECKOUT / "scripts/server.py")
 PASSWORD_OF = {"sqlite": "", "postgres": "PGPASSWORD", "postgresql": "PGPASSWORD", "mysql": "MYSQL_PWD"}
+ENDS = {signal.SIGINT, signal.SIGTERM}
 SAYS_A_PASSWORD = {"password", "passwd", "passphrase", "sslpassword"}
 
 
@@ -40,12 +41,25 @@ class Release:
     def become(self, *words: str) -> NoReturn:
         """Be the release's Python from here on, so that whoever ends this process ends that one."""
         os.chdir(self.app)
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
         os.execvpe("python", ("python", *words), self.told)  # noqa: S606 - found on the release's own PATH
 
     def run(self, *words: str, told: dict[str, str], quiet: bool = False) -> None:
-        """Run tables.py; end with its status when it fails, for it has said why."""
+        """Run tables.py; end with its status when it fails, for it has said why.
+
+        It starts with the signals blocked that end it, and lets them through once it can say so in a line.
+        """
         out = subprocess.DEVNULL if quiet else None
-        status = subprocess.run(("python", TABLES, *words), cwd=self.app, env=told, stdout=out).returncode
+        command = ("python", TABLES, *words)
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+        with subprocess.Popen(command, cwd=self.app, env=told, stdout=out, close_fds=False) as child:
+            try:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+                status = child.wait()
+            except KeyboardInterrupt:
+                child.terminate()
+                child.wait()
+                sys.exit(130)
         if status < 0:
             raise RolloutError(f"{words[0]} was ended by signal {-status}", "run the command again")
         if status:
@@ -80,6 +94,8 @@ class Release:
                 f"a URL of {parts.scheme or 'no scheme'} names no database that is supported",
                 "give sqlite:///, postgres:// or mysql://",
             )
+        if not parts.path.strip("/"):
+            raise RolloutError("the URL names no database", "write its name behind the third slash")
         name = PASSWORD_OF[parts.scheme]
         if parts.password is not None or SAYS_A_PASSWORD & parse_qs(parts.query).keys():
             raise RolloutError(
@@ -111,8 +127,8 @@ def serving(environment: str) -> Release:
 def act(release: Release, words: list[str], dry: str) -> None:
     """Do one of the things that the help lists; where `dry` is not empty, print that instead."""
     file = Path(words[1]).absolute() if words[0] in ("dump", "load") else None
-    url = words[1] if words[0] == "copy" else (words[2:] or [""])[0]
-    told = release.elsewhere(url) if url else release.told
+    elsewhere = words[0] == "copy" or len(words) > 2
+    told = release.elsewhere(words[-1]) if elsewhere else release.told
     if words[0] == "load" and file and not file.is_file():
         raise RolloutError(f"there is no file {file}", "`scripts/db dump FILE` makes one")
     if words[0] == "dump" and file and (file.is_dir() or not file.parent.is_dir()):
@@ -121,7 +137,7 @@ def act(release: Release, words: list[str], dry: str) -> None:
         print(dry)
     elif words[0] == "copy":
         copy(release, told)
-    elif file and url:
+    elif file and elsewhere:
         release.run("check", str(file), told=told)
         release.fill(file, told)
     else:
@@ -131,17 +147,19 @@ def act(release: Release, words: list[str], dry: str) -> None:
 def copy(release: Release, told: dict[str, str]) -> None:
     """By way of a dump, so that neither database waits for the other, and nothing but a whole one is loaded."""
     release.run("check", told=told)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "copy.jsonl.gz"
+    with tempfile.TemporaryFile() as nameless:  # whatever ends this, nothing of it stays
+        os.set_inheritable(nameless.fileno(), True)
+        file = Path(f"/dev/fd/{nameless.fileno()}")
         release.run("dump", str(file), told=release.told, quiet=True)
         release.fill(file, told)
 
 
 def main(words: list[str]) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     environment = os.environ.get("ENV") or "dev"
     dry = f"would {' '.join(words)}, in the environment {environment}" if os.environ.get("DRY_RUN") else ""
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)  # scripts/db blocks them while this one starts
         act(serving(environment), words, dry)
     except (RolloutError, OSError) as error:
         print(f"error: {line_of(error, 'of this machine')}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
     server.py indexes | slow | shell
 
-Runs as tables.py does, with a release's Python, its application folder as working directory and its settings.
+Runs as inside.py says.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 
 import django
 from django.db import connection
-from tables import CannotError, columns, command, tables
+from inside import CannotError, command, connect
+from rows import columns, tables
 
 SLOW = {
     "postgresql": "SELECT calls, round(mean_exec_time::numeric, 1), query FROM pg_stat_statements"
@@ -24,6 +25,12 @@ SLOW = {
     "mysql": "SELECT count_star, round(avg_timer_wait / 1e9, 1), digest_text"
     " FROM performance_schema.events_statements_summary_by_digest"
     " WHERE schema_name = database() ORDER BY sum_timer_wait DESC LIMIT 20",
+}
+# Since when a database's own server counts, where it says so.
+COUNTS_SINCE = {
+    "postgresql": "SELECT to_char(stats_reset AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC') FROM pg_stat_database"
+    " WHERE datname = current_database()",
+    "mysql": "SELECT NULL",
 }
 NEVER_READ = {
     "postgresql": "SELECT relname, indexrelname FROM pg_stat_user_indexes WHERE idx_scan = 0 ORDER BY 1, 2",
@@ -46,29 +53,40 @@ COUNTS_WITH = RECORDS_WITH | {"postgresql": "set track_counts = on"}
 
 def indexes() -> Iterator[str]:
     """References without an index, indexes that are the beginning of another, and those that nobody read."""
+    connect()
     readers: set[tuple[str, str]] = set()
+    spoken_of: set[tuple[str, str]] = set()
+    serve: list[set[tuple[str, str]]] = []  # those that serve the same reference: one of them has to stay
     for table, model in tables().items():
         with connection.cursor() as cursor:
             found = connection.introspection.get_constraints(cursor, table)
-        # What keeps values unique or a reference whole is needed, read or not.
-        readers |= {(table, n) for n, c in found.items() if not c["unique"] and not c["foreign_key"]}
+        # What keeps values unique or a reference whole is needed, read or not. An exclusion is no plain index.
+        plain = {n for n, c in found.items() if c["index"] and not c["unique"] and not c["foreign_key"]}
+        readers |= {(table, name) for name in plain}
         own = (*model._meta.indexes, *model._meta.constraints)
         partial = {one.name for one in own if getattr(one, "condition", None)}
         found = {n: c for n, c in found.items() if n not in partial and (c["index"] or c["unique"])}
         keys = {n: c["columns"] for n, c in found.items() if all(c["columns"])}
-        begins = [c["columns"][0] for c in found.values() if c["columns"]]
         for field in columns(model):
-            if field.remote_field and field.column not in begins and not field.primary_key:
-                yield f"missing: {table}.{field.column} refers to another table and begins no index"
+            if field.remote_field and not field.primary_key:
+                begin = {(table, n) for n, c in found.items() if c["columns"][:1] == [field.column]}
+                if begin:
+                    serve.append(begin)
+                else:
+                    yield f"missing: {table}.{field.column} refers to another table and begins no index"
         for (name, its), (other, more) in itertools.permutations(keys.items(), 2):
-            plain = not found[name]["unique"] and len(its) < len(more)
-            if plain and more[: len(its)] == its:
+            shorter = not found[name]["unique"] and len(its) < len(more)
+            if shorter and more[: len(its)] == its:
+                spoken_of |= {(table, name), (table, other)}
                 yield f"unused: {table}.{name} is the beginning of {other}"
-    yield from _never_read(readers)
+    yield from _never_read(readers - spoken_of, serve)
 
 
-def _never_read(readers: set[tuple[str, str]]) -> Iterator[str]:
-    """Those of these indexes that the server never read; or that it does not count, with the remedy."""
+def _never_read(readers: set[tuple[str, str]], serve: list[set[tuple[str, str]]]) -> Iterator[str]:
+    """Those of these indexes that the server never read; or that it does not count, with the remedy.
+
+    Of each set in `serve` one is left out, where all of it would be named.
+    """
     unknown = "unknown: which indexes are never read"
     if connection.vendor not in COUNTS:
         yield f"{unknown}; {connection.vendor} does not count that: EXPLAIN QUERY PLAN names what a query reads"
@@ -79,16 +97,21 @@ def _never_read(readers: set[tuple[str, str]]) -> Iterator[str]:
         never = None
     if never is None:
         yield f"{unknown}; {COUNTS_WITH[connection.vendor]}"
-    for table, name in never or []:
-        if (table, name) in readers:
-            yield f"unused: {table}.{name} was not read since the server counts"
+        return
+    unused = readers & set(never)
+    for begin in serve:
+        if begin <= unused:
+            unused.remove(min(begin))
+    since = _ask(COUNTS_SINCE)[0][0]
+    for table, name in sorted(unused):
+        yield f"unused: {table}.{name} was not read since {since or 'the server counts'}"
 
 
 def slow() -> Iterator[str]:
     """The statements that took most of the time: calls, mean milliseconds, text."""
     if connection.vendor not in SLOW:
         raise CannotError(f"{connection.vendor} keeps no record of statements; look on PostgreSQL or MariaDB")
-    connection.ensure_connection()
+    connect()
     wanted = f"the server keeps no record of statements; {RECORDS_WITH[connection.vendor]}"
     if connection.vendor == "mysql" and not _ask(COUNTS)[0][0]:  # its tables are there, and empty
         raise CannotError(wanted)

@@ -2,33 +2,32 @@
 
     tables.py dump FILE | check [FILE] | load FILE | sums | diagram
 
-Runs with a release's Python, its application folder as working directory and its settings: so each connection is as
-the release itself makes it. A dump has a line of JSON that names the release and every table's columns, then one for
+Runs as inside.py says. A dump has a line of JSON that names the release and every table's columns, then one for
 each row, [table, values], and last one that says how many rows each table has and their checksum: it is whole.
 """
 
 from __future__ import annotations
 
+import glob
 import gzip
-import hashlib
 import itertools
 import json
 import os
-import signal
-import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import django
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.exceptions import ValidationError
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
+from inside import CannotError, command, connect, first_line
+from rows import BATCH, Sum, columns, rows, stored, sums, tables
 
-BATCH = 500
+DESCRIPTORS = Path("/dev/fd")  # what stands there is a file without a name, of who started this
 MADE_BY_MIGRATE = {"django_content_type", "auth_permission"}  # Django fills them itself, with keys of its own
 # What makes a transaction see one moment. READ COMMITTED, which the service asks for, sees one in each statement.
 SNAPSHOT = {
@@ -39,37 +38,15 @@ SNAPSHOT = {
     ],
     "sqlite": ["SELECT count(*) FROM sqlite_master"],  # the first thing that is read fixes it
 }
-
-
-class CannotError(Exception):
-    """The reason and the remedy, in one line."""
-
-
-class Sum:
-    """A count of rows and a checksum that does not depend on their order, which is each server's own."""
-
-    def __init__(self) -> None:
-        self.rows = self.total = 0
-
-    def add(self, row: list[Any]) -> None:
-        digest = hashlib.sha256(json.dumps(row, sort_keys=True).encode()).digest()
-        self.rows, self.total = self.rows + 1, (self.total + int.from_bytes(digest)) % 2**256
-
-    @property
-    def said(self) -> list[Any]:
-        return [self.rows, f"{self.total:064x}"]
-
-
-def tables() -> dict[str, type[models.Model]]:
-    """The managed models that have a table of their own, those of many-to-many fields too, by its name."""
-    every = apps.get_models(include_auto_created=True)
-    found = {m._meta.db_table: m for m in every if m._meta.managed and not m._meta.proxy}
-    return dict(sorted(found.items()))
-
-
-def columns(model: type[models.Model]) -> list[Any]:
-    """The fields that are stored and not computed by the database."""
-    return [field for field in model._meta.local_concrete_fields if not field.generated]
+# What a row's own values bring about, in this process or at the server.
+REFUSED = (
+    ArithmeticError,
+    TypeError,
+    ValueError,
+    ValidationError,
+    django.db.DataError,
+    django.db.IntegrityError,
+)
 
 
 def layout() -> dict[str, Any]:
@@ -78,28 +55,10 @@ def layout() -> dict[str, Any]:
     return {"release": os.environ.get("RELEASE_VERSION", ""), "tables": own}
 
 
-def rows(model: type[models.Model]) -> Iterator[list[Any]]:
-    """Every row as values that JSON knows and that are the same on each vendor."""
-    for row in model._base_manager.order_by("pk").iterator(BATCH):
-        yield [
-            None if field.value_from_object(row) is None else field.value_to_string(row)
-            for field in columns(model)
-        ]
-
-
-def sums() -> dict[str, list[Any]]:
-    """{table: [rows, checksum]}"""
-    found = {table: Sum() for table in tables()}
-    for table, model in tables().items():
-        for row in rows(model):
-            found[table].add(row)
-    return {table: one.said for table, one in found.items()}
-
-
 @contextmanager
 def one_moment() -> Iterator[None]:
     """Nothing that is committed meanwhile is seen, and nobody who writes has to wait."""
-    connection.ensure_connection()
+    connect()
     if connection.vendor == "sqlite":
         connection.transaction_mode = "DEFERRED"  # type: ignore[attr-defined]  # IMMEDIATE is for who writes
     with transaction.atomic(), connection.cursor() as cursor:
@@ -108,17 +67,25 @@ def one_moment() -> Iterator[None]:
         yield
 
 
+def packed(file: Path) -> bool:
+    """Whether such a file is compressed."""
+    return file.suffix == ".gz" or file.parent == DESCRIPTORS
+
+
 @contextmanager
 def replaced(file: Path) -> Iterator[IO[str]]:
     """What is written takes the file's place once it is whole and on the disk. Its owner alone reads it."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    if file.parent == DESCRIPTORS:
+        with gzip.open(file, "wt") as out:
+            yield out
+        return
+    for left in file.parent.glob(f".{glob.escape(file.name)}.[0-9]*.partial"):  # of dumps that were killed
+        if not Path("/proc", left.suffixes[-2][1:]).exists():
+            left.unlink(missing_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw:
-            with (
-                gzip.open(raw, "wt")
-                if file.suffix == ".gz"
-                else open(raw.fileno(), "w", closefd=False) as out
-            ):
+            with gzip.open(raw, "wt") if packed(file) else open(raw.fileno(), "w", closefd=False) as out:
                 yield out
             raw.flush()
             os.fsync(raw.fileno())
@@ -147,7 +114,7 @@ def dump(file: Path) -> None:
 def lines_of(file: Path) -> Iterator[Any]:
     """What a dump says, its first line left out. :raises CannotError: it is none, or one of other tables."""
     try:
-        with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
+        with gzip.open(file, "rt") if packed(file) else file.open() as lines:
             said = json.loads(next(lines, "null"))
             if not isinstance(said, dict) or said.keys() != layout().keys():
                 raise CannotError(f"{file} is no dump of `scripts/db dump`; give one")
@@ -155,9 +122,26 @@ def lines_of(file: Path) -> Iterator[Any]:
                 raise CannotError(
                     f"{file} has other tables or columns; load it with the release that made it, {said['release']}"
                 )
-            yield from map(json.loads, lines)
-    except (EOFError, OSError, ValueError, zlib.error) as error:
+            ended = False
+            for number, line in enumerate(map(json.loads, lines), 2):
+                if ended:
+                    raise CannotError(f"{file} goes on after its last line; give one dump alone")
+                if not _fits(line, said["tables"]):
+                    raise CannotError(f"line {number} of {file} is none of a dump; give one that is whole")
+                ended = type(line) is dict
+                yield line
+    except (EOFError, OSError, RecursionError, ValueError, zlib.error) as error:
         raise CannotError(f"{file} cannot be read ({error}); give one that is whole") from error
+
+
+def _fits(line: Any, known: dict[str, list[str]]) -> bool:
+    """Whether it is a row of one of these tables, or a last line that tells of all."""
+    match line:
+        case [str(table), list(values)]:
+            return table in known and len(values) == len(known[table])
+        case dict():
+            return line.keys() == known.keys()
+    return False
 
 
 def require_empty() -> None:
@@ -172,6 +156,7 @@ def require_empty() -> None:
 
 def load(file: Path) -> None:
     """Fill the empty tables in one transaction: all of a dump, and read again with its checksums, or nothing."""
+    connect()
     known = tables()
     if known.keys() - set(connection.introspection.table_names()):
         raise CannotError("tables are missing there; migrate it with the same release first")
@@ -180,7 +165,7 @@ def load(file: Path) -> None:
         for table in sorted(MADE_BY_MIGRATE & known.keys()):  # permissions first: they refer to the others
             known[table]._base_manager.all()._raw_delete(using=connection.alias)
         wanted = _insert_all(file, known)
-        connection.check_constraints()
+        _require_references(known)
         with connection.cursor() as cursor:
             for statement in connection.ops.sequence_reset_sql(no_style(), list(known.values())):
                 cursor.execute(statement)
@@ -195,23 +180,61 @@ def load(file: Path) -> None:
 
 def _insert_all(file: Path, known: dict[str, type[models.Model]]) -> dict[str, Any]:
     """Insert a dump's rows. Gives what its last line says."""
+    last: dict[str, Any] = {}
     for table, group in itertools.groupby(
         lines_of(file), lambda line: line[0] if type(line) is list else None
     ):
         if table is None:
-            return dict(next(group))
+            last = next(group)
+            continue
         while batch := list(itertools.islice(group, BATCH)):
             _insert(known[table], [row for _, row in batch])
-    raise CannotError(f"{file} ends early; give one that is whole")
+    if not last:
+        raise CannotError(f"{file} ends early; give one that is whole")
+    return last
 
 
 def _insert(model: type[models.Model], values: list[list[Any]]) -> None:
+    """All at once. Where that cannot be, one by one, so that the first that is refused is named."""
+    try:
+        with transaction.atomic():
+            _insert_together(model, values)
+    except REFUSED:
+        key = columns(model).index(model._meta.pk)
+        for row in values:
+            try:
+                _insert_together(model, [row])
+            except REFUSED as error:
+                raise _mend(model, row[key], first_line(error)) from error
+
+
+def _mend(model: type[models.Model], key: Any, why: str) -> CannotError:
+    return CannotError(
+        f"{model._meta.db_table}: the row with the key {key} cannot be stored ({why});"
+        " mend that row in the source, then dump or copy again"
+    )
+
+
+def _require_references(known: dict[str, type[models.Model]]) -> None:
+    """What refers to another row has to find it. The servers check that last, and not each names the row."""
+    try:
+        with transaction.atomic():
+            connection.check_constraints()
+    except django.db.IntegrityError:
+        for model in known.values():
+            for field in (each for each in columns(model) if each.remote_field):
+                there = {field.target_field.attname: models.OuterRef(field.attname)}
+                found = models.Exists(field.related_model._base_manager.filter(**there))
+                lost = model._base_manager.filter(~found, **{f"{field.attname}__isnull": False})
+                for key in lost.values_list("pk", flat=True)[:1]:
+                    raise _mend(model, key, f"{field.column} refers to a row that is not there") from None
+        raise
+
+
+def _insert_together(model: type[models.Model], values: list[list[Any]]) -> None:
     """As they are: `raw` keeps moments that Django would set anew."""
     fields = columns(model)
-    made = [
-        model(**{f.attname: None if v is None else f.to_python(v) for f, v in zip(fields, row, strict=True)})
-        for row in values
-    ]
+    made = [model(**{f.attname: stored(f, v) for f, v in zip(fields, row, strict=True)}) for row in values]
     model._base_manager.all()._insert(made, fields=fields, using=connection.alias, raw=True)  # type: ignore[attr-defined]
 
 
@@ -243,6 +266,7 @@ def main(words: list[str]) -> None:
         case ["dump", file]:
             dump(Path(file))
         case ["check", *files]:
+            connect()
             for file in files:
                 next(lines_of(Path(file)), None)
             require_empty()
@@ -254,39 +278,6 @@ def main(words: list[str]) -> None:
             print("\n".join(diagram()))
         case _:
             raise CannotError("give one of dump, check, load, sums, diagram")
-
-
-def line_of(error: Exception) -> str:
-    """What went wrong, in one line with a remedy."""
-    if isinstance(error, OSError):
-        return (
-            f"{error.strerror or error} ({error.filename or 'no file'}); mend that and run the command again"
-        )
-    remedy = "; look at DATABASE_URL and the password beside it" if isinstance(error, django.db.Error) else ""
-    return " ".join(str(error).split()) + remedy
-
-
-def command(main: Callable[[list[str]], None]) -> None:
-    """Do what the process's words say, in the application of its working directory; what goes wrong is one line."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.path[0] = os.getcwd()
-    try:
-        django.setup()
-        main(sys.argv[1:])
-    except (
-        CannotError,
-        ImportError,
-        ImproperlyConfigured,
-        OSError,
-        ValidationError,
-        django.db.Error,
-    ) as error:
-        sys.exit(f"error: {line_of(error)}")
-    except KeyboardInterrupt:
-        print(
-            "error: interrupted; nothing of it is left, run the command again when you like", file=sys.stderr
-        )
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -61,6 +64,19 @@ class Db:
         assert done.stderr.count("\n") == 1, done.stderr
         assert "; " in done.stderr, "no remedy"
         return done.stderr.removeprefix("error: ").rstrip("\n")
+
+    def start(self, *words: str, **told: str) -> subprocess.Popen[str]:
+        """The same, and go on while it runs, in a process group of its own."""
+        own = {"ROLLOUT_ROOT": str(self.place.root), "VENV": os.environ.get("VENV", sys.prefix)}
+        return subprocess.Popen(
+            [str(ROOT / "scripts/db"), *words],
+            cwd=self.place.root,
+            env=clean_environment(**own | told),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
 
     def run(self, *command: str, **told: str) -> subprocess.CompletedProcess[str]:
         """Run a command as the release does."""
@@ -190,10 +206,52 @@ def test_a_dump_that_is_not_whole_changes_nothing(db: Db) -> None:
         gzip.compress("".join(changed).encode()): "stays_listing reads other than it was dumped",
         b"nonsense": "cannot be read",
         gzip.compress(b'{"model": "auth.group"}\n'): "is no dump of `scripts/db dump`",
+        packed * 2: "cut.gz goes on after its last line; give one dump alone",
     }.items():
         (db.place.root / "cut.gz").write_bytes(content)
         assert said in db("load", "cut.gz", "sqlite:///other.sqlite3", status=1)
     assert db.titles("other.sqlite3") == []
+
+
+def change(file: Path, *statements: str) -> None:
+    """Write to a database as one that is not so strict would have stored it."""
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA ignore_check_constraints = ON")
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+
+
+MEND = "; mend that row in the source, then dump or copy again"
+OUTBOX = "INSERT INTO outbox_outboxrow (id, handler, payload, last_error) VALUES (7, 'none', '%s', '')"
+ROW = "the row with the key %s cannot be stored ("
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "UPDATE stays_listing SET host_id = 4711 WHERE id = 3",
+            f"stays_listing: {ROW % 3}host_id refers to",
+        ),
+        (
+            "UPDATE stays_listing SET price = 0 WHERE id = 3",
+            f"stays_listing: {ROW % 3}CHECK constraint failed",
+        ),
+        (OUTBOX % "1e400", f"outbox_outboxrow: {ROW % 7}"),
+    ],
+)
+def test_a_row_that_the_target_refuses_is_named(db: Db, statement: str, said: str) -> None:
+    change(db.place.root / "data/marefia.sqlite3", statement)
+    told = db("copy", "sqlite:///other.sqlite3", status=1)
+    assert told.startswith(said)
+    assert told.endswith(MEND)
+    assert db.titles("other.sqlite3") == []
+
+
+def test_only_a_database_that_is_not_reached_sends_one_to_its_password(db: Db) -> None:
+    change(db.place.root / "data/marefia.sqlite3", "DROP TABLE stays_review")
+    assert "no such table" in db("dump", "rows.jsonl", status=1)
 
 
 @pytest.mark.parametrize(
@@ -315,6 +373,16 @@ def test_sqlite_records_no_statements(db: Db) -> None:
         (("dump", "/"), "/ cannot be written"),
         (("copy", "oracle://x"), "a URL of oracle names no database that is supported"),
         (("copy", "postgres://me@host:port/x"), "the URL cannot be understood"),
+        (("copy", ""), "a URL of no scheme names no database that is supported"),
+        (("load", "infra/service.yml", ""), "a URL of no scheme names no database that is supported"),
+        (("copy", "postgres://me@host/"), "the URL names no database; write its name behind the third slash"),
+        (("copy", "postgres://me@host"), "the URL names no database; write its name behind the third slash"),
+        (("copy", "mysql://me@host/?ssl_ca=x"), "the URL names no database; write its name behind the"),
+        (("copy", "sqlite:///"), "the URL names no database; write its name behind the third slash"),
+        (("copy", "mysql://me@127.0.0.1:1/x?bogus=1"), "argument 'bogus'); look at the options behind its ?"),
+        (("copy", "mysql://me@127.0.0.1:1/x?charset=bogus"), "; look at the options behind its ?"),
+        (("copy", "postgres://me@127.0.0.1:1/x?bogus=1"), '"bogus"); look at the options behind its ?'),
+        (("copy", "sqlite:///x?bogus=1"), "; look at the options behind its ?"),
         (("copy", "postgres://me@127.0.0.1:1/x"), "look at DATABASE_URL and the password beside it"),
         (("copy", "mysql://me@127.0.0.1:1/x"), "look at DATABASE_URL and the password beside it"),
     ],
@@ -363,6 +431,18 @@ def count_on_mariadb(server: servers.Server, url: str) -> None:
     wait_for(lambda: servers.takes_connections(url))
 
 
+def without_what_is_unused(db: Db, url: str) -> None:
+    """Who follows its advice leaves no reference without an index, and nothing is said of one index twice."""
+    databases.execute(url, "CREATE INDEX wider ON stays_booking (guest_id, check_in)")
+    databases.execute(url, "CREATE INDEX wide ON stays_booking (guest_id, guests)")
+    unused = [line.split()[1].split(".") for line in db("indexes").splitlines() if line.startswith("unused")]
+    if url.startswith("postgres"):  # MariaDB has dropped guest_id's own index, which is their beginning
+        assert not [name for _, name in unused if name in ("wide", "wider")], "they stay in its place"
+    for table, name in {(table, name) for table, name in unused}:
+        databases.execute(url, f"DROP INDEX {name}" + (f" ON {table}" if url.startswith("mysql") else ""))
+    assert "missing" not in db("indexes")
+
+
 @pytest.mark.chaos
 @pytest.mark.verify
 @pytest.mark.parametrize(
@@ -394,6 +474,12 @@ def test_on_a_server(
         assert unknown not in lines
         assert "missing" not in lines
         assert "stays_listing.listing_by_price was not read since the server counts" in lines
+        if client == "psql":
+            databases.execute(url, "SELECT pg_stat_reset()")
+            assert re.search(
+                r"listing_by_price was not read since 2\d{3}-\d\d-\d\d \d\d:\d\d UTC\n", db("indexes")
+            )
+        without_what_is_unused(db, url)
 
         if client == "mariadb":
             databases.execute(url, f"CREATE USER plain@'%' IDENTIFIED BY '{servers.PASSWORD}'")
@@ -407,3 +493,32 @@ def test_on_a_server(
         assert db.titles("back.sqlite3") == db.titles()
         if shutil.which(client):
             assert "30" in db("shell", given="SELECT count(*) FROM stays_listing;\n").split()
+
+
+@pytest.mark.parametrize("action", ["dump", "copy"])
+def test_an_early_interrupt_is_a_line_or_silence_and_leaves_nothing(
+    db: Db, tmp_path: Path, action: str
+) -> None:
+    there = {path.name for path in db.place.root.iterdir()}
+    (tmp_path / "temporary").mkdir()
+    target = "rows.jsonl" if action == "dump" else "sqlite:///other.sqlite3"
+    for tenths in (1, 2, 3, 4, 6, 8):  # while modules are imported, of one process or the next
+        started = db.start(action, target, TMPDIR=str(tmp_path / "temporary"))
+        time.sleep(tenths / 10)
+        os.killpg(started.pid, signal.SIGINT)  # as a terminal does
+        _, said = started.communicate(timeout=60)
+        assert started.returncode in (0, 130, -signal.SIGINT), said
+        assert said.count("\n") <= 1, said
+        assert not said or said.startswith("error: interrupted; "), said
+        if started.returncode:
+            assert {path.name for path in db.place.root.iterdir()} == there
+        assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_copy_that_is_killed_leaves_no_rows_in_a_file(db: Db, tmp_path: Path) -> None:
+    started = db.start("copy", "sqlite:///other.sqlite3", TMPDIR=str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    wait_for(lambda: (db.place.root / "data/other.sqlite3").exists() or started.poll() is not None)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.communicate()
+    assert not list((tmp_path / "temporary").iterdir())
