@@ -13,6 +13,7 @@ import gzip
 import itertools
 import json
 import os
+import signal
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.core.management.color import no_style
 from django.db import connection, models, transaction
-from inside import CannotError, command, connect, first_line
+from inside import ENDS, CannotError, command, connect, first_line
 from rows import BATCH, Sum, columns, rows, stored, sums, tables
 
 DESCRIPTORS = Path("/dev/fd")  # what stands there is a file without a name, of who started this
@@ -89,6 +90,7 @@ def replaced(file: Path) -> Iterator[IO[str]]:
                 yield out
             raw.flush()
             os.fsync(raw.fileno())
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)  # from here on it is done, and says so
         partial.replace(file)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -60,7 +60,8 @@ class FakeCluster(Cluster):
     def replace(self, thing: Thing) -> Thing:
         self._do("replace", thing["kind"], thing["metadata"]["name"])
         self._require_version(thing)
-        return self._store(thing)
+        there = self.things.get(_key(thing), {})
+        return self._store(thing | ({"status": there["status"]} if "status" in there else {}))
 
     def delete(self, kind: str, name: str, api: str = "", grace: int | None = None) -> None:
         self._do("delete", kind, name)

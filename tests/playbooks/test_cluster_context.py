@@ -33,6 +33,7 @@ def judged(
     context: str = "",
     confirmed: str = "",
     typed: str | None = None,
+    said: str | None = None,
     kubeconfig: bytes = json.dumps(KUBECONFIG).encode(),
 ) -> tuple[int, str]:
     """The play's status and output, with somebody at a terminal who types a word when he is asked, or with nobody."""
@@ -40,6 +41,7 @@ def judged(
     (folder / "play.yml").write_text(PLAYBOOK % (context, environment, confirmed))
     command = [str(Path(sys.executable).with_name("ansible-playbook")), str(folder / "play.yml")]
     env = os.environ | {"KUBECONFIG": str(folder / "kubeconfig"), "ANSIBLE_STDOUT_CALLBACK": "default"}
+    env |= {"ENV": environment if said is None else said}
     if typed is None:
         done = subprocess.run(
             command, cwd=REPOSITORY, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
@@ -55,7 +57,7 @@ def judged(
         while True:
             if select.select([terminal], [], [], 1)[0]:
                 said += os.read(terminal, 4096).decode(errors="replace")
-            elif "Type its name to go on" in said:  # what is typed before it listens is not heard
+            elif "Type production to go on" in said:  # what is typed before it listens is not heard
                 os.write(terminal, f"{typed}\r".encode())
     except OSError:  # it has ended
         pass
@@ -96,3 +98,11 @@ def test_a_file_that_is_no_kubeconfig_is_one_line(tmp_path: Path, content: bytes
     assert "no kubeconfig can be read: " in said
     assert "Traceback" not in said
     assert "unexpected" not in said.lower()
+
+
+@pytest.mark.parametrize("said", ["", "dev"])
+def test_an_inventory_of_another_environment_than_the_default_needs_env(tmp_path: Path, said: str) -> None:
+    status, words = judged(tmp_path, "staging", said=said)
+    assert status
+    assert "the inventory is of staging, and ENV says dev; set ENV=staging" in words
+    assert judged(tmp_path, "staging", said="staging-eu")[0] == 0

@@ -7,6 +7,7 @@ import pytest
 
 from rollout.errors import RolloutError, StaleLease
 from rollout.kube import Changed
+from rollout.kube_journal import Journal
 from rollout.kube_lease import ClusterLease
 from rollout.lease import LeaseHeld
 from tests.playbooks.fake_cluster import FakeCluster, deployment
@@ -116,11 +117,25 @@ def test_it_is_renewed_through_trouble_while_work_goes_on() -> None:
     assert not troubles
 
 
+def test_a_number_is_never_given_twice_although_the_lease_was_deleted(load: Load) -> None:
+    """What is kept of an older rollout under that number would be overwritten."""
+    cluster, told = FakeCluster(), {"owner": "abebe", "kind": "deploy", "version": "2"}
+    Journal(cluster).keep(3, "v3", [])
+    Journal(cluster).settle({"version": "v2", "number": 2}, {"number": 2, "outcome": "done"})
+    begun, _ = load("cluster_lease").hold(cluster, ClusterLease(cluster), told)
+    assert begun["number"] == 4
+    cluster.delete("Lease", "rollout")
+    begun, _ = load("cluster_lease").hold(cluster, ClusterLease(cluster), told)
+    assert begun["number"] == 5
+
+
 class Unlucky(FakeCluster):
-    """A namespace where everything but the lease fails."""
+    """A namespace where no Deployment can be looked at."""
 
     def every(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
-        raise RolloutError("the API server is away")
+        if kind == "Deployment":
+            raise RolloutError("the API server is away")
+        return super().every(kind, selector)
 
 
 def test_what_fails_after_the_lease_was_taken_gives_it_back(load: Load) -> None:
@@ -135,6 +150,7 @@ def test_what_fails_after_the_lease_was_taken_gives_it_back(load: Load) -> None:
 def test_a_deployment_that_changes_meanwhile_is_marked_all_the_same(load: Load) -> None:
     """Its status does, all the time."""
     cluster, times = FakeCluster(deployment("web")), 3
+    Journal(cluster).remember({"number": 0, "outcome": "failed"})
 
     def before(line: str) -> None:
         nonlocal times

@@ -14,6 +14,7 @@ from rollout.kube_journal import Journal
 from rollout.kube_lease import ClusterLease
 from rollout.kube_release import require_hashes
 from rollout.kube_slots import ClusterSlots
+from rollout.kube_takeover import mark, recall
 from tests.playbooks.fake_cluster import FakeCluster, Thing, node, pod, replica_set
 from tests.playbooks.modules import Load
 
@@ -126,7 +127,7 @@ def test_a_deployment_that_changes_between_reading_and_writing_is_read_again_and
     site, times = Site(), [1, 2, 3]
 
     def before(line: str) -> None:
-        if line == "apply Deployment web" and times:
+        if line == "replace Deployment web" and times:
             times.pop()
             site.cluster.touch("Deployment", "web")
 
@@ -140,13 +141,13 @@ def test_who_was_taken_for_dead_writes_nothing_after_a_conflict() -> None:
     site = Site()
 
     def before(line: str) -> None:
-        if line == "apply Deployment web":
+        if line == "replace Deployment web":
             site.cluster.before = lambda _: None
             site.cluster.things["Lease", "rollout"]["spec"] |= {
                 "leaseTransitions": 3,
                 "holderIdentity": "sara",
             }
-            kube_slots.mark(site.cluster, 3)
+            mark(site.cluster, 3)
 
     site.cluster.before = before
     with pytest.raises(StaleLease):
@@ -185,6 +186,80 @@ def test_a_deployment_keeps_the_replicas_that_an_autoscaler_gave_it(
     site.web["spec"]["replicas"] = 4
     site.slots._apply(site.slots._objects(2))
     assert site.web["spec"]["replicas"] == replicas
+
+
+# --- what somebody did by hand
+
+
+def test_what_was_set_by_hand_is_gone_after_the_next_rollout() -> None:
+    """It was in no candidate: what serves is what was proved. What others note on an object stays."""
+    site = Site()
+    site.keep(3)
+    objects_of_3 = site.slots._objects(3)
+    site.cluster.apply(objects_of_3[0] | {"data": {"A": "3", "EXTRA": "1"}})
+    site.web["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "LOG_LEVEL", "value": "DEBUG"}]
+    site.web["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "7"}
+    site.slots._apply(objects_of_3)
+    assert "env" not in site.web["spec"]["template"]["spec"]["containers"][0]
+    assert site.web["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "7"
+    assert site.cluster.things["ConfigMap", SETTINGS[3]]["data"] == {"A": "3"}
+
+
+def test_what_serves_is_known_again_after_its_record_was_deleted() -> None:
+    site = Site()
+    site.slots._apply(site.slots._objects(1))
+    before = site.journal.current or {}
+    site.cluster.delete("ConfigMap", "rollout")
+    assert recall(site.cluster) == "v1"
+    assert {key: before[key] for key in ("version", "number", "image", "secret")}.items() <= (
+        site.journal.current or {}
+    ).items()
+    assert recall(site.cluster) == "", "it is not lost any more"
+
+
+def test_what_no_single_record_tells_of_is_refused() -> None:
+    site = Site()
+    site.slots._apply(site.slots._objects(1))
+    site.cluster.delete("ConfigMap", "rollout")
+    site.cluster.delete("ConfigMap", "release-1")
+    with pytest.raises(
+        RolloutError, match=r"^web run here, .* ConfigMap rollout is gone; put it back, or end them"
+    ):
+        recall(site.cluster)
+
+
+def test_a_first_rollout_that_was_killed_serves_nothing_that_could_be_recalled() -> None:
+    site = Site()
+    site.slots._apply(site.slots._objects(2))
+    rollout = site.journal.rollout
+    site.cluster.delete("ConfigMap", "rollout")
+    site.journal.begin(rollout or {})
+    assert recall(site.cluster) == ""
+    assert site.journal.current is None
+
+
+def test_a_record_of_what_serves_that_is_gone_is_brought_back_by_its_version_and_spoils_nothing() -> None:
+    site = Site()
+    site.cluster.delete("ConfigMap", "release-1")
+    with pytest.raises(
+        RolloutError, match=r"rollout 1 applied is not kept any more; `make deploy VERSION=v1`"
+    ):
+        site.slots._objects(1)
+    site.cluster.apply(site.slots._objects(2)[0])
+    site.slots.forget()
+    assert SETTINGS[2] in site.cluster.names("ConfigMap"), "it may be told that, too"
+    for name in ("web-1", "web-2"):
+        site.cluster.delete("Pod", name)
+    assert site.slots.end() == "stopped"
+    assert not site.cluster.names("Deployment")
+
+
+def test_a_version_is_known_by_the_rollout_with_which_it_served_not_by_one_that_failed() -> None:
+    site = Site()
+    site.journal.keep(3, "v1", [])
+    site.journal.remember({"number": 3, "to": "v1", "outcome": "failed"})
+    assert site.journal.served() == {"v1": 1}
+    assert site.journal.last() == 3
 
 
 # --- preflight
@@ -306,7 +381,7 @@ def test_a_web_that_goes_while_it_is_watched_is_no_fault_of_the_release(gone: st
 @pytest.mark.parametrize(
     "line",
     [
-        "apply Deployment web",
+        "replace Deployment web",
         "get ConfigMap release-1",
         "every Pod app=web",
         "every Pod rollout/number,rollout/kind in (once, candidate)",
@@ -320,14 +395,14 @@ def test_an_undo_goes_on_through_trouble(line: str) -> None:
 
 def test_an_undo_that_never_can_be_done_says_so_in_the_end() -> None:
     site = Site()
-    site.fails("apply Deployment web", RolloutError("the quota is exceeded"), times=1000)
+    site.fails("replace Deployment web", RolloutError("the quota is exceeded"), times=1000)
     with pytest.raises(RolloutError, match="the quota is exceeded"):
         site.slots.undo(at_least=0.1)
 
 
 def test_an_undo_of_who_was_taken_for_dead_stops_at_once() -> None:
     site = Site()
-    site.fails("apply Deployment web", StaleLease("taken over"))
+    site.fails("replace Deployment web", StaleLease("taken over"))
     with pytest.raises(StaleLease):
         site.slots.undo()
 
@@ -350,7 +425,7 @@ def left(number: int) -> dict[str, Any]:
 def test_what_a_dead_owner_left_stays_to_be_undone_until_it_is(load: Load) -> None:
     site, module = Site(killed=left(3)), load("cluster_slot")
     site.keep(3)
-    site.fails("apply Deployment web", RolloutError("the quota is exceeded"))
+    site.fails("replace Deployment web", RolloutError("the quota is exceeded"))
     words = module.undo(site.slots, site.journal, site.lease, "lock")
     assert words == "it cannot, and this rollout goes on: the quota is exceeded"
     assert (site.journal.rollout or {})["killed"]["number"] == 3

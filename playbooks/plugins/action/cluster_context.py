@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import kubernetes
@@ -11,6 +12,8 @@ from ansible.plugins.action import ActionBase
 
 ASKED = {"production"}
 """Environments whose name has to be typed, or given as CONFIRM."""
+DEFAULT = "dev"
+"""What ENV is where nobody says it: whose vault and runtime files a playbook takes, whatever the inventory."""
 NO_KUBECONFIG = (
     kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, AttributeError, KeyError,
 )  # fmt: skip
@@ -38,8 +41,12 @@ class ActionModule(ActionBase):
             return result | _no(
                 f"the kubeconfig has no context {told['context']}, which the inventory names; it has {known}"
             )
+        if told["environment"] != DEFAULT == (os.environ.get("ENV") or DEFAULT):
+            return result | _no(
+                f"the inventory is of {told['environment']}, and ENV says {DEFAULT}; set ENV={told['environment']}"
+            )
         where, environment = told["context"] or here, told["environment"]
-        words = f"This changes {environment} on the cluster {where}. Type its name to go on: "
+        words = f"This changes {environment} on the cluster {where}. Type {environment} to go on: "
         if environment in ASKED and told["confirmed"] != environment and self._ask(words) != environment:
             return result | _no(
                 f"{environment} was not confirmed; type its name, or set CONFIRM={environment}"

@@ -35,6 +35,7 @@ RETURN = r"""
 number: {description: The fencing number; also when a rollback has nowhere to go, type: int, returned: when held}
 version: {description: The release to come, type: str, returned: when held}
 killed: {description: The rollout that a dead owner left unfinished, type: dict, returned: when there was one}
+recalled: {description: What serves, where the record of it was gone, type: str, returned: when held}
 """
 
 import time
@@ -46,7 +47,8 @@ from ansible.module_utils.rollout.errors import RolloutError, line_of
 from ansible.module_utils.rollout.kube import Cluster
 from ansible.module_utils.rollout.kube_journal import Journal
 from ansible.module_utils.rollout.kube_lease import ClusterLease
-from ansible.module_utils.rollout.kube_slots import NAMED, mark
+from ansible.module_utils.rollout.kube_slots import NAMED
+from ansible.module_utils.rollout.kube_takeover import mark, recall
 from ansible.module_utils.rollout.lease import LeaseHeld
 
 
@@ -57,7 +59,7 @@ def hold(
 
     :returns: what was begun, and why it has nowhere to go, if so.
     """
-    lease.acquire(told["owner"])
+    lease.acquire(told["owner"], Journal(cluster).last())
     try:
         with lease.act():
             rollout = begin(cluster, lease.number, told)
@@ -65,13 +67,13 @@ def hold(
     except (RolloutError, OSError):
         lease.release()  # nothing was done yet that the next one could not find
         raise
-    return {key: rollout[key] for key in ("number", "version", "killed")}, why
+    return {key: rollout[key] for key in ("number", "version", "killed", "recalled")}, why
 
 
 def begin(cluster: Cluster, number: int, told: dict[str, Any]) -> dict[str, Any]:
     """Write down what is under way. Returns that."""
     mark(cluster, number)  # who was taken for dead finds every Deployment changed
-    journal = Journal(cluster)
+    recalled, journal = recall(cluster), Journal(cluster)
     left, current = journal.rollout, journal.current or {}
     rollout = {
         "number": number,
@@ -83,6 +85,7 @@ def begin(cluster: Cluster, number: int, told: dict[str, Any]) -> dict[str, Any]
         "step": "lock",
         "steps": {"lock": time.time()},
         "killed": left.get("killed") or left if left else None,
+        "recalled": recalled,
     }
     journal.begin(rollout)
     return rollout
@@ -140,6 +143,8 @@ def main() -> None:
         note = f"number {result['number']}"
         if result["killed"]:
             note += f", taken over from {result['killed']['owner']}, who died in step {result['killed'].get('step')}"
+        if result["recalled"]:
+            note += f"; its record was gone: {result['recalled']} is taken for what serves"
         module.exit_json(changed=True, msg=note, **result)
     except LeaseHeld as error:
         module.fail_json(msg=str(error), held=True)

@@ -88,7 +88,8 @@ def waited(cluster: Cluster, things: list[Thing], seconds: float) -> None:
     for thing in things:
         name = thing["metadata"]["name"]
         while thing["kind"] == "StatefulSet":
-            there = cluster.get("StatefulSet", name) or {}
+            if not (there := cluster.get("StatefulSet", name)):
+                raise RolloutError(f"StatefulSet {name} was deleted", "run it again")
             status, wanted = there.get("status") or {}, there["spec"]["replicas"]
             current = status.get("observedGeneration") == there["metadata"]["generation"]
             if current and status.get("readyReplicas", 0) == status.get("updatedReplicas", 0) == wanted:
@@ -122,6 +123,11 @@ def main() -> None:
         cluster = Cluster(told["namespace"], told["context"])
         things = kube_release.of_kind(kube_release.rendered(Path(told["overlay"])), "site")
         things.sort(key=lambda each: FIRST.index(each["kind"]) if each["kind"] in FIRST else len(FIRST))
+        if (
+            "deletionTimestamp"
+            in (cluster.get("Namespace", told["namespace"]) or {"metadata": {}})["metadata"]
+        ):
+            raise RolloutError("the namespace is being deleted", "wait until it is gone, then run it again")
         grounds = [each for each in things if each["kind"] == "Namespace"]
         changed = apply(cluster, grounds, dry_run=module.check_mode)
         rest = [secret(cluster, told["secrets"], told["generate"]), *things[len(grounds) :]]

@@ -80,10 +80,14 @@ def prepare(cluster: Cluster, slots: ClusterSlots, told: dict[str, Any], name: s
     rollout, current = journal.rollout or {}, journal.current or {}
     version = rollout["version"]
     release.fit_for(version, told["environment"])
-    number = max((number for number, kept in journal.kept().items() if kept == version), default=0)
     if rollout["kind"] == "rollback":
-        before = journal.objects(number) or []
+        before = journal.objects(journal.served()[version]) or []
         objects, name_of = before[1:], before[0]["told"]["image"]
+    elif not told["registry"]:
+        raise RolloutError(
+            "no registry is named that the nodes pull from",
+            "set REGISTRY, or rollout_registry in the inventory",
+        )
     else:
         name_of = image.pushed(told["registry"], name, version, slots.architectures())
         objects = kube_release.of_kind(kube_release.rendered(Path(told["overlay"])), "release")

@@ -53,6 +53,8 @@ API_OF = {
     "Lease": "coordination.k8s.io/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
 }
+ABOUT_MANIFESTS = ("per Container", "per Pod", "per PersistentVolumeClaim", "violates PodSecurity")
+"""What the API server refuses an object for that its user may make."""
 Thing = dict[str, Any]
 T = TypeVar("T")
 NO_KUBECONFIG = (
@@ -339,6 +341,14 @@ def _refused(what: str, status: int, message: str) -> RolloutError:
         used = message[message.index("exceeded quota") :]
         return RolloutError(
             f"{what} has no room: {used}", "raise the quota of its overlay or free some of it"
+        )
+    if status == 403 and "being terminated" in message:
+        return RolloutError(
+            f"{what} is refused: {message}", "wait until the namespace is gone, then `make cluster`"
+        )
+    if status == 403 and any(words in message for words in ABOUT_MANIFESTS):
+        return RolloutError(
+            f"{what} is refused: {message}", "mend the manifest, or the limits of its overlay"
         )
     if status in (401, 403):
         return RolloutError(f"{what} is refused: {message}", "use a kubeconfig that may do this")

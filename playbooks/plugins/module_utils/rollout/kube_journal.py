@@ -54,6 +54,10 @@ class Journal:
         """Make a release the one that serves, and tell so: from here on nothing is undone any more."""
         self._write(current=json.dumps(current), history=self._with(line))
 
+    def recall(self, current: dict[str, Any]) -> None:
+        """Write down anew what serves."""
+        self._write(current=json.dumps(current))
+
     def remember(self, line: dict[str, Any]) -> None:
         self._write(history=self._with(line))
 
@@ -91,6 +95,18 @@ class Journal:
             for each in self._cluster.every("ConfigMap", f"{KIND}=record")
             if each["metadata"]["name"].startswith("release-")
         }
+
+    def served(self) -> dict[str, int]:
+        """The rollout with which each version served last, of those that are kept."""
+        kept, current = self.kept(), self.current
+        done = [line["number"] for line in self.history if line["outcome"] == "done"]
+        done += [current["number"]] if current else []
+        return {kept[number]: number for number in sorted(done) if number in kept}
+
+    def last(self) -> int:
+        """The highest number that anything here is of."""
+        own: list[int] = [each["number"] for each in (self.current, self.rollout) if each]
+        return max([0, *own, *self.kept(), *(line["number"] for line in self.history)])
 
     def _with(self, line: dict[str, Any]) -> str:
         """The history with one more line."""

@@ -44,16 +44,17 @@ class ClusterLease:
         spec = self._spec(self._cluster.get("Lease", NAME))
         return str(spec["holderIdentity"]) if spec.get("holderIdentity") and self._expired(spec) else ""
 
-    def acquire(self, owner: str) -> None:
+    def acquire(self, owner: str, above: int = 0) -> None:
         """Take the lease.
 
+        :param above: a number that was used already, for the object may have been deleted.
         :raises LeaseHeld: its owner is alive as far as the clock tells.
         """
         lease = self._cluster.get("Lease", NAME)
         spec = self._spec(lease)
         if spec.get("holderIdentity") and not self._expired(spec):
             raise self._held(spec)
-        number = int(spec.get("leaseTransitions") or 0) + 1
+        number = max(int(spec.get("leaseTransitions") or 0), above) + 1
         mine = {
             "holderIdentity": owner,
             "leaseDurationSeconds": max(1, round(self.seconds)),

@@ -72,6 +72,7 @@ def filled(objects: Iterable[Thing], told: Told) -> list[Thing]:
         each["metadata"].setdefault("annotations", {})[VERSION] = told["version"]
         for template in _templates(each):
             template["metadata"].setdefault("labels", {})[NUMBER] = str(told["number"])
+            template["metadata"].setdefault("annotations", {})[VERSION] = told["version"]
             _fill(template["spec"], told)
     return done
 
@@ -102,15 +103,20 @@ def _rename(reference: Thing | None, key: str, name: str) -> None:
         reference[key] = name
 
 
-def over(seen: Thing, thing: Thing, scaled: set[str]) -> Thing:
-    """A Deployment as it is applied in the place of one that was seen; refused where that was changed since.
+def over(seen: Thing, thing: Thing, scaled: Iterable[str] = ()) -> Thing:
+    """An object as it takes the place of one that was seen; refused where that was changed since.
 
-    :param scaled: the names of those that keep the replicas that they have. Left out, they would be set to 1:
+    :param scaled: the Deployments that keep the replicas that they have. Left out, they would be set to 1:
         https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
     """
-    about = thing["metadata"] | {"resourceVersion": seen["metadata"]["resourceVersion"]}
-    kept = {"replicas": seen["spec"].get("replicas") or 1} if about["name"] in scaled else {}
-    return thing | {"metadata": about, "spec": thing["spec"] | kept}
+    before, about = seen["metadata"], thing["metadata"]
+    notes = (before.get("annotations") or {}) | (about.get("annotations") or {})
+    placed = thing | {
+        "metadata": about | {"resourceVersion": before["resourceVersion"], "annotations": notes}
+    }
+    if thing["kind"] == "Deployment" and about["name"] in scaled:
+        placed["spec"] = thing["spec"] | {"replicas": seen["spec"].get("replicas") or 1}
+    return placed
 
 
 def scaled(autoscalers: Iterable[Thing]) -> set[str]:
@@ -134,6 +140,11 @@ def deployments(objects: Iterable[Thing]) -> list[Thing]:
     """The Deployments, web first: it is what users notice."""
     found = [each for each in objects if each["kind"] == "Deployment"]
     return sorted(found, key=lambda each: component(each) != "web")
+
+
+def number(deployment: Thing) -> int:
+    """The rollout that applied a Deployment; 0 when it does not say."""
+    return int((deployment["spec"]["template"]["metadata"].get("labels") or {}).get(NUMBER, 0))
 
 
 def component(thing: Thing) -> str:

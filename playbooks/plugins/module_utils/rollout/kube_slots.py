@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from . import database, kube_pods, kube_release, record
@@ -37,18 +36,6 @@ UNDO_EVERY_SECONDS = 2.0
 ORDER = ["ConfigMap", "PodDisruptionBudget", "Service", "Deployment", "HorizontalPodAutoscaler"]
 START = ["python", "/srv/start.py"]
 """The entry point of the image (infra/docker)."""
-
-
-def mark(cluster: Cluster, number: int) -> None:
-    """Change every Deployment of the service by a number, so that an act which was prepared before is refused."""
-
-    def marked(name: str) -> None:
-        if deployment := cluster.get("Deployment", name):
-            deployment["metadata"].setdefault("annotations", {})["rollout/lease"] = str(number)
-            cluster.replace(deployment)
-
-    for each in cluster.every("Deployment", f"{KIND}=release"):
-        uncontested(partial(marked, each["metadata"]["name"]))
 
 
 class ClusterSlots:
@@ -82,8 +69,7 @@ class ClusterSlots:
         # Their names change with their content: what serves does not notice them.
         for each in todo:
             if each["kind"] == "ConfigMap":
-                with self._lease.act():
-                    self._cluster.apply(each)
+                self._put(each)
         for each in todo:
             if each["kind"] != "Job":
                 self._cluster.apply(each, dry_run=True)
@@ -104,9 +90,7 @@ class ClusterSlots:
         """Whether both releases can live with each other's schema, asked inside of them."""
         rollout, current = self._rollout(), self._journal.current or {}
         known: dict[str, dict[str, Any]] = {}
-        numbers = {version: number for number, version in sorted(self._journal.kept().items())}
-        numbers |= {current["version"]: current["number"]} if current else {}
-        numbers |= {rollout["version"]: rollout["number"]}
+        numbers = self._journal.served() | {rollout["version"]: rollout["number"]}
 
         def inside(version: str, *words: str) -> dict[str, Any]:
             objects = self._objects(numbers[version])
@@ -255,8 +239,10 @@ class ClusterSlots:
         rollout, current = self._journal.rollout or {}, self._journal.current or {}
         self._stop_commands()
         begun = [(rollout.get("killed") or {}).get("number"), current.get("number")]
-        numbers = [number for number in begun if number in self._journal.kept()]
-        self._remove([each for number in numbers for each in self._objects(number)], set())
+        numbers, kept = [number for number in begun if number], self._journal.kept()
+        self._remove([each for number in numbers if number in kept for each in self._objects(number)], set())
+        if not set(numbers) <= kept.keys():  # what runs at least, where it was not kept what else there is
+            self._remove(self._cluster.every("Deployment", f"{KIND}=release"), set())
         self._await(self._left, "the service did not end")
         return "stopped" if numbers else "nothing runs"
 
@@ -292,9 +278,10 @@ class ClusterSlots:
         number, current = self._rollout()["number"], self._journal.current or {}
         if self._journal.objects(number) is None:
             return "nothing was prepared"
-        served = {_key(each) for each in self._objects(current["number"])} if current else set()
-        settings = [each for each in self._objects(number) if each["kind"] == "ConfigMap"]
-        self._remove(settings, served)
+        if not current or current["number"] in self._journal.kept():  # else what it is told is not known
+            served = {_key(each) for each in self._objects(current["number"])} if current else set()
+            settings = [each for each in self._objects(number) if each["kind"] == "ConfigMap"]
+            self._remove(settings, served)
         self._prune({number})
         return "what was prepared is gone"
 
@@ -309,8 +296,10 @@ class ClusterSlots:
     def _objects(self, number: int) -> list[Thing]:
         kept = self._journal.objects(number)
         if kept is None:
+            current = self._journal.current or {}
+            which = f" VERSION={current['version']}" if current.get("number") == number else ""
             raise RolloutError(
-                f"what rollout {number} applied is not kept any more", "`make deploy` a release"
+                f"what rollout {number} applied is not kept any more", f"`make deploy{which}` brings it back"
             )
         return kube_release.filled(kept[1:], kept[0]["told"])
 
@@ -365,14 +354,21 @@ class ClusterSlots:
         autoscalers += self._cluster.every(kube_release.AUTOSCALER, f"!{KIND}")  # put there by somebody
         scaled = kube_release.scaled(autoscalers)
 
-        def applied(thing: Thing) -> None:
-            if thing["kind"] == "Deployment" and (seen := self._cluster.get_of(thing)):
-                thing = kube_release.over(seen, thing, scaled)
-            with self._lease.act():
-                self._cluster.apply(thing)
-
         for each in sorted((each for each in objects if each["kind"] != "Job"), key=_order):
-            uncontested(partial(applied, each))
+            self._put(each, scaled)
+
+    def _put(self, thing: Thing, scaled: Iterable[str] = ()) -> None:
+        """Apply an object. What decides how pods run is replaced: what somebody set by hand was not proved."""
+
+        def put() -> None:
+            seen = self._cluster.get_of(thing) if thing["kind"] in ("ConfigMap", "Deployment") else None
+            with self._lease.act():
+                if seen:
+                    self._cluster.replace(kube_release.over(seen, thing, scaled))
+                else:
+                    self._cluster.apply(thing)
+
+        uncontested(put)
 
     def _remove(self, objects: Iterable[Thing], kept: set[tuple[str, str, str]]) -> None:
         """Take away objects of releases, but those to be kept and what became the set-up's."""

@@ -35,12 +35,12 @@ def report(cluster: Cluster, service: Service) -> list[str]:
 
 
 def _running(cluster: Cluster, service: Service, current: dict[str, str]) -> list[str]:
-    lines, well = [], True
+    lines, well, served = [], True, True
     for process in service.processes:
         pods = [each for each in cluster.every("Pod", f"{COMPONENT}={process}") if kube_pods.stays(each)]
         mine = [pod for pod in pods if pod["metadata"]["labels"].get(NUMBER) == str(current["number"])]
         ready = [pod for pod in mine if kube_pods.ready(pod)]
-        well = well and bool(ready)
+        well, served = well and bool(ready), served and any(map(kube_pods.ready, pods))
         lines.append(
             f"  {process:<10} {len(ready)} of {counted(len(mine), 'pod')} ready"
             + ("" if mine else ": none runs")
@@ -51,6 +51,8 @@ def _running(cluster: Cluster, service: Service, current: dict[str, str]) -> lis
                 other = (pod["metadata"].get("annotations") or {}).get(VERSION, "another release")
                 lines.append(f"    {pod['metadata']['name']} is of another rollout ({other})")
     state = "ready" if well else "NOT READY"
+    if served and not well:
+        state += ", but pods of another rollout are"
     return [
         f"{current['version']} serves since {current['since']}: {state}",
         *lines,
