@@ -105,8 +105,9 @@ class Journal:
 
     def last(self) -> int:
         """The highest number that anything here is of."""
-        own: list[int] = [each["number"] for each in (self.current, self.rollout) if each]
-        return max([0, *own, *self.kept(), *(line["number"] for line in self.history)])
+        said = [each for each in (self.current, self.rollout, *self.history) if each]
+        known: list[int] = [0, *self.kept(), *(each["number"] for each in said)]
+        return max(known)
 
     def _with(self, line: dict[str, Any]) -> str:
         """The history with one more line."""
