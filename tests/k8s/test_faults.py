@@ -265,6 +265,31 @@ def test_a_deploy_keeps_the_replicas_that_an_autoscaler_gave(staging: Staging) -
         staging.go_to(good)
 
 
+def test_a_lost_record_and_lease_and_a_hands_change_leave_what_was_proved(staging: Staging) -> None:
+    """A failing deploy after that is undone to what serves; the next one replaces what a hand set."""
+    good, number = staging.head, staging.read("current")["number"]
+    staging.kubectl("delete", "configmap/rollout", "lease/rollout")
+    staging.commit(unready)
+    try:
+        deploy = staging.start("deploy", ROLLOUT_READY_SECONDS="30")
+        deploy.wait(300)
+        assert deploy.status != 0
+        assert "is taken for what serves" in deploy.output
+        assert "undoing that failed" not in deploy.output
+        assert staging.history()[-1]["number"] > number
+    finally:
+        staging.go_to(good)
+    staging.await_whole()
+    assert staging.version()["commit"] == good
+    staging.kubectl("set", "env", "deployment/web", "LOG_LEVEL=DEBUG")
+    staging.kubectl("rollout", "status", "deployment/web", "--timeout=100s")
+    assert staging.told()["LOG_LEVEL"] == "DEBUG"
+    commit = staging.commit(visible_text("After a hand's change"))
+    staging.make("deploy")
+    deployed(staging, commit)
+    assert staging.told()["LOG_LEVEL"] == "INFO"
+
+
 def test_settings_of_a_fixed_name_are_refused_by_a_dry_run_too(staging: Staging) -> None:
     good = staging.head
     fixed = "options: {disableNameSuffixHash: true, labels: {rollout/kind: release}}"
