@@ -107,6 +107,20 @@ def test_a_registry_that_is_down(staging: Staging) -> None:
     refused(staging, f"{away}", "deploy", REGISTRY=away)
 
 
+def test_what_a_checkout_would_tell_another_environment_than_it_says(staging: Staging) -> None:
+    """Settings and manifests are the checkout's: uncommitted ones, or those of dev, get nowhere else."""
+    version = f"VERSION={staging.read('current')['version']}"
+    refused(staging, "no registry is named that the nodes pull from", "deploy", version, REGISTRY="")
+    refused(staging, "the inventory is of staging, and ENV says dev", "deploy", version, "ENV=dev")
+    manifest = staging.path / "k8s/base/service/web.yaml"
+    committed = manifest.read_text()
+    manifest.write_text(f"{committed}# changed\n")
+    try:
+        refused(staging, "manifests or settings of staging are not committed here", "deploy", version)
+    finally:
+        manifest.write_text(committed)
+
+
 def test_an_image_for_another_architecture(staging: Staging, tmp_path: Path) -> None:
     (here, *_) = {node["status"]["nodeInfo"]["architecture"] for node in staging.kubectl.get("nodes")}
     name = service_file(REPOSITORY / "infra/service.yml").name

@@ -208,6 +208,23 @@ def test_a_refusal_is_not_asked_for_again(port: int, status: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ('pods "x" is forbidden: exceeded quota: all, requested: cpu=8', "raise the quota"),
+        ("namespace shop because it is being terminated", "wait until the namespace is gone"),
+        ("maximum memory usage per Container is 2Gi, but limit is 3Gi", "mend the manifest"),
+        ('violates PodSecurity "restricted:latest": privileged', "mend the manifest"),
+        ('User "abebe" cannot create resource "pods"', "use a kubeconfig that may do this"),
+    ],
+)
+def test_what_is_forbidden_names_the_remedy_that_helps(message: str, remedy: str) -> None:
+    refusal = ApiException(status=403, reason="Forbidden")
+    refusal.body = json.dumps({"message": message})
+    with pytest.raises(RolloutError, match=f"; {remedy}"), kube.said("Pod web-1"):
+        raise refusal
+
+
+@pytest.mark.parametrize(
     ("said", "kind"),
     [
         ("Handshake status 404 Not Found -+-+- {}", kube.Missing),
