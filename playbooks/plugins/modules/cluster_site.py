@@ -82,6 +82,15 @@ def _content(thing: Thing) -> Thing:
     return {key: value for key, value in thing.items() if key not in ("metadata", "status")} | kept
 
 
+def require_to_stay(cluster: Cluster) -> None:
+    """Raises RolloutError where the namespace is being deleted: what is put into it goes, too."""
+    there = cluster.get("Namespace", cluster.namespace)
+    if there and "deletionTimestamp" in there["metadata"]:
+        raise RolloutError(
+            f"the namespace {cluster.namespace} is being deleted", "wait until it is gone, then run it again"
+        )
+
+
 def waited(cluster: Cluster, things: list[Thing], seconds: float) -> None:
     """Wait until every StatefulSet has its pods ready."""
     end = time.monotonic() + seconds
@@ -123,11 +132,7 @@ def main() -> None:
         cluster = Cluster(told["namespace"], told["context"])
         things = kube_release.of_kind(kube_release.rendered(Path(told["overlay"])), "site")
         things.sort(key=lambda each: FIRST.index(each["kind"]) if each["kind"] in FIRST else len(FIRST))
-        if (
-            "deletionTimestamp"
-            in (cluster.get("Namespace", told["namespace"]) or {"metadata": {}})["metadata"]
-        ):
-            raise RolloutError("the namespace is being deleted", "wait until it is gone, then run it again")
+        require_to_stay(cluster)
         grounds = [each for each in things if each["kind"] == "Namespace"]
         changed = apply(cluster, grounds, dry_run=module.check_mode)
         rest = [secret(cluster, told["secrets"], told["generate"]), *things[len(grounds) :]]
