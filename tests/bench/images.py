@@ -18,10 +18,11 @@ NAIVE = f"""\
 FROM {BASE}
 WORKDIR /srv
 COPY . .
-RUN pip install -r requirements/service.txt
+RUN pip install --ignore-installed -r requirements/service.txt
 WORKDIR /srv/app
 CMD ["gunicorn", "marefia.wsgi"]
 """
+"""Whatever a base brings along stays as it is: what a distribution installed, pip cannot uninstall."""
 TIMES = 3
 Build = Callable[[Path], str]
 """Builds the image of a checkout, and gives its name."""
