@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rollout.kube_release import CANDIDATE
 from tests.k8s.namespace import ClusterSite, Namespace
 from tests.rollout.changes import overlay, replace, visible_text
 from tests.rollout.checkout import Change
@@ -14,6 +15,7 @@ from tests.rollout.marefia_traffic import MarefiaTraffic
 pytestmark = [pytest.mark.verify, pytest.mark.chaos]
 
 WEB = "k8s/base/service/web.yaml"
+BOOTING_SECONDS = 60
 LOST = r"refused|reset|closed"
 SLOTS = "playbooks/plugins/module_utils/rollout/kube_slots.py"
 
@@ -50,7 +52,11 @@ def lacks_pre_stop(checkout: Path) -> None:
 
 
 def lacks_readiness(checkout: Path) -> None:
-    """A web that gets traffic as soon as its container runs."""
+    """A web that gets traffic as soon as its container runs, and boots for longer than the one before it stays."""
+    slow = f'time.sleep(0 if "{CANDIDATE}" in os.environ["HOSTNAME"] else {BOOTING_SECONDS})\n'
+    conf = checkout / "app/gunicorn.conf.py"
+    replace(conf, "import signal\n", "import signal\nimport time\n")
+    replace(conf, "ENV = read_or_exit()\n", f"{slow}ENV = read_or_exit()\n")
     text = (checkout / WEB).read_text()
     begin, end = (
         text.index("          readinessProbe:\n"),
@@ -81,7 +87,7 @@ def test_without_pre_stop_a_deploy_loses_requests(site: ClusterSite, namespace: 
 def test_without_readiness_a_deploy_loses_requests(site: ClusterSite, namespace: Namespace) -> None:
     lost = pytest.raises(AssertionError, match=LOST)
     with without(site, lacks_readiness), lost, site.losing_nothing("without readiness"):
-        site.checkout.make("deploy")
+        site.checkout.make("deploy", check=False)  # what is verified may not listen yet
     count(namespace, site, "without readiness")
 
 
