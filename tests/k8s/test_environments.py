@@ -46,15 +46,20 @@ class Production(Namespace):
             "ANSIBLE_VAULT_PASSWORD_FILE": str(self.folder / "password"),
         }
         self.make("secrets")
-        for name in ("database", "cache"):
-            where = f"{name}.{MANAGED}.svc.cluster.local"
-            replace(self.path / "k8s/components/managed/services.yaml", f"{name}.example", where)
+        self.commit(servers_of_the_tests)
 
     @property
     def vault(self) -> dict[str, str]:
         """The secrets that `make secrets` made."""
         lines = self.run("scripts/secrets", "show", "--values").splitlines()
         return dict(line.split("=", 1) for line in lines)
+
+
+def servers_of_the_tests(checkout: Path) -> None:
+    """Where production's database and cache are."""
+    for name in ("database", "cache"):
+        where = f"{name}.{MANAGED}.svc.cluster.local"
+        replace(checkout / "k8s/components/managed/services.yaml", f"{name}.example", where)
 
 
 def server(name: str, image: str, port: int, *arguments: str, **told: str) -> list[dict[str, Any]]:
