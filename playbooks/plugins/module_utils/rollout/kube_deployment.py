@@ -25,8 +25,6 @@ def unfinished(cluster: Cluster, lease: ClusterLease, name: str, number: int) ->
     for pod in mine:
         if why := kube_pods.trouble(cluster, pod):
             raise RolloutError(why, "`make logs` tells more")
-    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 1):
-        return f"{name} is not looked at yet"
     if waiting := [pod for pod in mine if not kube_pods.ready(pod)]:
         pod, said = waiting[-1], kube_pods.words(cluster, waiting[-1])
         return f"{pod['metadata']['name']} is not ready: {kube_pods.missing(pod)}; {said}"
