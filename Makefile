@@ -4,9 +4,11 @@ VENV ?= .venv
 PYTHON ?= python3
 ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
 RELEASES ?= $(CURDIR)/.run/releases
-export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE DEPLOY TIME SINCE PROCESS REGISTRY CONFIRM UPGRADE
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE EVENT TIME SINCE PROCESS REGISTRY CONFIRM UPGRADE
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
+# What a pipeline's reader sees last of a stage that failed.
+said = $(if $(CI), || { status=$$?; echo "error: stage $@ failed; to see the same: make $@$(if $(filter-out dev,$(ENV)), ENV=$(ENV))" >&2; exit $$status; })
 .DEFAULT_GOAL := help
 .PHONY: help up compose down test verify remote lint build image releases scan policy migrations pipeline site cluster secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
 
@@ -21,29 +23,29 @@ compose:  ## run it with PostgreSQL, Redis and a proxy, as containers
 down:  ## stop it and keep its data (PURGE=1: delete it)
 	@scripts/down
 test:  ## what needs no server, some minutes (T=tests/app narrows)
-	@scripts/check test
+	@scripts/check test$(said)
 verify:  ## with real processes and load (REQUIRE=all: no part missing)
 	@scripts/check verify
 
 ## For a change
 lint:  ## every linter
 	@scripts/venv dev
-	@scripts/lint
+	@scripts/lint$(said)
 build:  ## the bundle of this commit, and its image if REGISTRY is set
 	@scripts/venv ops
-	@"$(python)" scripts/release.py build
+	@"$(python)" scripts/release.py build$(said)
 image:  ## the image of this commit, pushed if REGISTRY is set
 	@scripts/venv ops
 	@"$(python)" scripts/release.py image
 scan:  ## secrets, unpinned requirements, corrupt bundles
 	@scripts/venv dev
-	@scripts/scan
+	@scripts/scan$(said)
 policy:  ## a policy linter on what the overlays render to
 	@scripts/policy
 migrations:  ## missing, conflicting, or fatal to the running release
 	@scripts/venv dev
-	@"$(python)" scripts/migrations.py
-pipeline:  ## all stages in order (DEPLOY=1: to the end)
+	@"$(python)" scripts/migrations.py$(said)
+pipeline:  ## all stages in order (EVENT=main: to the end)
 	@scripts/pipeline
 remote:  ## a bare repository that runs the pipeline on push
 	@scripts/remote
@@ -58,9 +60,9 @@ secrets:  ## the environment's secrets, made or rotated
 
 ## For a release (ENV=dev, DRY_RUN=1)
 deploy:  ## roll this commit out (VERSION=: a kept release)
-	@scripts/deploy
+	@scripts/deploy$(said)
 rollback:  ## back to the previous release (VERSION=: to that one)
-	@scripts/play rollback
+	@scripts/play rollback$(said)
 status:  ## what runs, and whether it is well
 	@scripts/play status
 history:  ## every rollout: who, what, how long, how it ended
@@ -68,13 +70,13 @@ history:  ## every rollout: who, what, how long, how it ended
 logs:  ## what all processes said, by time (SINCE=10m PROCESS=web)
 	@scripts/play logs
 smoke:  ## ask the running release everything
-	@scripts/play smoke
+	@scripts/play smoke$(said)
 backup:  ## copy the database, and read the copy again
 	@scripts/play backup
 restore:  ## bring the database back (TIME=: as it was then)
 	@scripts/play restore
 drill:  ## rehearse that beside the service, and compare
-	@scripts/play drill
+	@scripts/play drill$(said)
 releases:  ## those that are kept
 	@scripts/venv ops
 	@"$(python)" scripts/release.py list

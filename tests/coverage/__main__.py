@@ -22,6 +22,7 @@ KINDS = {
     "patches": ("patch",),
     "services": ("service",),
     "stages": ("stage",),
+    "steps": ("step",),
 }
 
 

@@ -1,4 +1,5 @@
-"""Which objects, patches, services and stages k8s/ and infra/docker/ hold, and which of them really ran.
+"""Which objects, patches, services and stages k8s/ and infra/docker/ hold, and the pipeline's files which steps, and
+which of them really ran.
 
 A test that has seen them run says so with `ran`. What Kustomize makes of an overlay counts for the files that it is of.
 """
@@ -15,8 +16,10 @@ from typing import Any
 
 import yaml
 
+from tests.coverage import steps
 from tests.coverage.lines import Line
 
+MEASURED = ("k8s/**/*.yaml", "infra/docker/*", "jenkins/*enkinsfile", ".github/workflows/*.yml")
 KUSTOMIZATION = "kustomization.yaml"
 STAGE = re.compile(r"^FROM (\S+)(?: AS (\S+))?$", re.MULTILINE)
 LAST = "the image"
@@ -31,7 +34,7 @@ def lines(root: Path, recordings: Path) -> list[Line]:
         for record in file.read_text(encoding="utf-8").splitlines()
     }
     found = []
-    for file in [*sorted(root.glob("k8s/**/*.yaml")), *sorted(root.glob("infra/docker/*"))]:
+    for file in sorted(file for pattern in MEASURED for file in root.glob(pattern)):
         path = file.relative_to(root).as_posix()
         for kind, number, name in parts(file):
             executed = (path, _digest(file), name) in recorded
@@ -55,20 +58,29 @@ def parts(file: Path) -> Iterator[tuple[str, int, str]]:
     elif file.name.startswith("compose"):
         for name in yaml.safe_load(text).get("services", {}):
             yield "service", _line(text, rf"^  {re.escape(name)}:"), name
+    elif file.match("jenkins/*enkinsfile"):
+        yield from (("step", step.line, step.name) for step in steps.of_jenkinsfile(text))
+    elif file.match("workflows/*.yml"):
+        yield from (("step", step.line, step.name) for step in steps.of_workflow(text))
     elif file.name == KUSTOMIZATION:
-        told = yaml.safe_load(text)
-        for made in told.get("configMapGenerator", []):
-            yield "object", _line(text, rf"^  - name: {made['name']}$"), f"ConfigMap {made['name']}"
-        for patch in told.get("patches", []):
-            target = f"{patch['target']['kind']} {patch['target']['name']}"
-            kind, name = target.split()
-            yield "patch", _line(text, rf"target: {{kind: {kind}, name: {name}}}"), f"patch of {target}"
+        yield from _kustomized(text)
     elif file.suffix == ".yaml":
         at = 1
         for document in re.split(r"^---\n", text, flags=re.MULTILINE):
             thing = yaml.safe_load(document)
             yield "object", at, f"{thing['kind']} {thing['metadata']['name']}"
             at += document.count("\n") + 1
+
+
+def _kustomized(text: str) -> Iterator[tuple[str, int, str]]:
+    """What a kustomization makes and patches."""
+    told = yaml.safe_load(text)
+    for made in told.get("configMapGenerator", []):
+        yield "object", _line(text, rf"^  - name: {made['name']}$"), f"ConfigMap {made['name']}"
+    for patch in told.get("patches", []):
+        target = f"{patch['target']['kind']} {patch['target']['name']}"
+        kind, name = target.split()
+        yield "patch", _line(text, rf"target: {{kind: {kind}, name: {name}}}"), f"patch of {target}"
 
 
 def files_of(overlay: Path) -> list[Path]:

@@ -7,4 +7,6 @@ from tests.scripts.project import Project
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
+    made = Project(tmp_path)
+    made.lend_python()
+    return made

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.project import SCRIPTS, Project, clean_environment, wait_until
+from tests.scripts.project import ROOT, Project, clean_environment, wait_until
 
 
 def bash(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a script that has sourced lib.sh."""
     return subprocess.run(
-        ["bash", "-c", f". '{SCRIPTS}/lib.sh'\n{script}"],
+        ["bash", "-c", f". '{ROOT}/scripts/lib.sh'\n{script}"],
         env=clean_environment(**environment), text=True, capture_output=True, timeout=30,
     )  # fmt: skip
 
@@ -54,7 +54,7 @@ def test_a_dry_run_names_commands_instead_of_running_them(tmp_path: Path) -> Non
 
 def test_a_lock_lets_one_in_and_tells_the_others_who_that_is(tmp_path: Path) -> None:
     place, pipe = tmp_path / "place", subprocess.PIPE
-    take = f". '{SCRIPTS}/lib.sh'; lock '{place}' {{}}; echo in; read -r _"
+    take = f". '{ROOT}/scripts/lib.sh'; lock '{place}' {{}}; echo in; read -r _"
     with subprocess.Popen(
         ["bash", "-c", take.format("first")], env=clean_environment(), stdin=pipe, stdout=pipe, text=True
     ) as first:
@@ -74,7 +74,7 @@ def test_a_lock_lets_one_in_and_tells_the_others_who_that_is(tmp_path: Path) -> 
 def test_who_has_a_lock_and_has_not_said_so_yet_is_somebody(tmp_path: Path) -> None:
     holder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(holder, fcntl.LOCK_EX)
-    take = ["bash", "-c", f". '{SCRIPTS}/lib.sh'; lock '{tmp_path}' second"]
+    take = ["bash", "-c", f". '{ROOT}/scripts/lib.sh'; lock '{tmp_path}' second"]
     with subprocess.Popen(
         take, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as second:
@@ -87,7 +87,7 @@ def test_who_has_a_lock_and_has_not_said_so_yet_is_somebody(tmp_path: Path) -> N
 
 def test_followed_output_is_shown_as_it_grows_and_the_status_is_the_commands(tmp_path: Path) -> None:
     log, shown = tmp_path / "log", tmp_path / "shown"
-    script = f". '{SCRIPTS}/lib.sh'; follow '  ' {log} bash -c 'echo one; read _ <{tmp_path}/go; exit 7'"
+    script = f". '{ROOT}/scripts/lib.sh'; follow '  ' {log} bash -c 'echo one; read _ <{tmp_path}/go; exit 7'"
     subprocess.run(["mkfifo", tmp_path / "go"], check=True)
     with (
         shown.open("w") as output,

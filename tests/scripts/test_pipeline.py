@@ -13,6 +13,11 @@ CHECKS = ["lint", "test", "build", "scan", "migrations"]
 UNTIL = "! test -e $ROLLOUT_ROOT/environment.{}"  # a question answered with yes until this stage has run
 
 
+@pytest.fixture(autouse=True)
+def python(project: Project) -> None:
+    project.lend_python()
+
+
 def stages(project: Project) -> list[str]:
     return [event.split()[0] for event in project.events]
 
@@ -25,25 +30,44 @@ def test_the_stages_run_in_order_and_nothing_is_rolled_out_unasked(project: Proj
 
 
 def test_deploy_and_smoke_run_last_when_asked_for(project: Project) -> None:
-    project.run("scripts/pipeline", "--deploy")
-    project.run("make", "pipeline", "DEPLOY=1")
+    project.run("scripts/pipeline", "main")
+    project.run("make", "pipeline", "EVENT=main")
     assert stages(project) == [*CHECKS, "deploy", "smoke"] * 2
 
 
-def test_zero_is_no_and_what_is_neither_yes_nor_no_is_refused(project: Project) -> None:
-    refused = project.run("scripts/pipeline", status=1, DEPLOY="yes")
-    assert refused.stderr == "error: DEPLOY=yes cannot be followed; give a whole number from 0 to 1\n"
-    assert stages(project) == []
-    project.run("scripts/pipeline", DEPLOY="0")
-    assert stages(project) == CHECKS
+def test_an_event_that_nobody_knows_is_refused_with_those_that_there_are(project: Project) -> None:
+    refused = project.run("make", "pipeline", "EVENT=moon", status=2)
+    assert "error: there is no event moon; choose one: branch, request, main, " in refused.stderr
+    assert not project.events
 
 
-def test_nothing_runs_after_a_failing_stage_and_the_last_line_says_what_to_run(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        ("stages: {a: {needs: []}}\nevents: {main: [b]}", "there is no stage b"),
+        ("stages: {a: {needs: [b]}}\nevents: {main: [a]}", "there is no stage b"),
+        (
+            "stages: {a: {needs: [b]}, b: {needs: []}}\nevents: {main: [a, b]}",
+            "main: a needs b, which stands after it",
+        ),
+        ("stages: {a: {needs: [a]}}\nevents: {main: [a]}", "main: a needs a, which stands after it"),
+    ],
+)
+def test_a_graph_that_cannot_run_is_refused(project: Project, graph: str, words: str) -> None:
+    project.write({"infra/pipeline.yml": graph})
+    refused = project.run("scripts/pipeline", "main", status=1)
+    assert refused.stderr == f"error: {words}; mend pipeline.yml\n"
+
+
+def test_nothing_that_needs_it_runs_after_a_failing_stage_and_the_last_line_says_what_to_run(
+    project: Project,
+) -> None:
     project.write({"fails": "test"})
-    failed = project.run("scripts/pipeline", "--deploy", status=1)
-    assert stages(project) == ["lint", "test"]
+    failed = project.run("scripts/pipeline", "main", status=1)
+    assert stages(project) == ["lint", "test", "build"]
     assert "    broken: first\n" in failed.stdout
-    assert failed.stdout.splitlines()[-1].startswith("[2/7] test FAILED after ")
+    assert "[2/7] test FAILED after " in failed.stdout
+    assert failed.stdout.splitlines()[-1] == "[7/7] smoke skipped: deploy has not passed"
     assert failed.stderr == "error: stage test failed; run `make test`\n"
     assert (project.path / ".run/pipeline/result").read_text() == "failed test\n"
 
@@ -65,12 +89,12 @@ def test_a_superseded_run_stops_before_its_next_stage(project: Project) -> None:
 
 
 def test_what_is_live_is_smoked_though_superseded(project: Project) -> None:
-    project.run("scripts/pipeline", "--deploy", "--still-wanted", UNTIL.format("deploy"))
+    project.run("scripts/pipeline", "main", "--still-wanted", UNTIL.format("deploy"))
     assert stages(project)[-1] == "smoke"
 
 
 def test_a_dry_run_runs_nothing_and_names_the_stages(project: Project) -> None:
-    shown = project.run("scripts/pipeline", "--dry-run", "--deploy").stdout
+    shown = project.run("scripts/pipeline", "--dry-run", "main").stdout
     assert "make lint make test make build make scan make migrations make deploy make smoke" in shown
     assert not project.events
     assert not (project.path / ".run").exists()
@@ -78,24 +102,24 @@ def test_a_dry_run_runs_nothing_and_names_the_stages(project: Project) -> None:
 
 def test_a_stage_does_not_inherit_what_its_pipeline_was_told(project: Project) -> None:
     project.run(
-        "make", "pipeline", "DEPLOY=1", "STILL_WANTED=true", f"PIPELINE_LOGS={project.state}/logs", "T=x"
+        "make", "pipeline", "EVENT=main", "STILL_WANTED=true", f"PIPELINE_LOGS={project.state}/logs", "T=x"
     )
     environment = (project.state / "environment.lint").read_text()
-    for name in ("DEPLOY", "STILL_WANTED", "PIPELINE_LOGS"):
+    for name in ("EVENT", "STILL_WANTED", "PIPELINE_LOGS"):
         assert name not in environment
     assert "\nT=x\n" in environment
 
 
 def test_a_daemon_that_a_stage_leaves_behind_does_not_keep_the_pipeline_waiting(project: Project) -> None:
     project.write({"daemon": "deploy"})
-    project.run("scripts/pipeline", "--deploy")
+    project.run("scripts/pipeline", "main")
     os.kill(int((project.state / "daemon").read_text()), signal.SIGKILL)
 
 
 def test_ending_a_pipeline_ends_its_stage(project: Project) -> None:
     os.mkfifo(project.state / "pipe")
     project.write({"gate": "test"})
-    command = ["scripts/pipeline", "--deploy"]
+    command = ["scripts/pipeline", "main"]
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, cwd=project.path, env=project.environment, stdout=pipe, text=True
@@ -110,10 +134,7 @@ def test_ending_a_pipeline_ends_its_stage(project: Project) -> None:
         os.open(project.state / "pipe", os.O_WRONLY | os.O_NONBLOCK)
 
 
-def test_arguments_that_nobody_knows_are_refused_with_the_way_to_help(project: Project) -> None:
-    for argument in ("--wrong", "wrong"):
-        refused = project.run("scripts/pipeline", argument, status=1)
-        assert argument in refused.stderr
-        assert "see " in refused.stderr
-        assert "--help" in refused.stderr
+def test_an_option_that_nobody_knows_is_refused_with_the_way_to_help(project: Project) -> None:
+    refused = project.run("scripts/pipeline", "--wrong", status=1)
+    assert refused.stderr == "error: unknown option --wrong; see scripts/pipeline --help\n"
     assert not project.events

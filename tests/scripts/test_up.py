@@ -393,7 +393,7 @@ def test_locked_versions_stay_unless_newer_ones_are_wanted(installed: Project) -
 @pytest.mark.parametrize(
     ("what", "started"),
     [
-        ("test", "-m pytest -m not verify and not chaos -n 2 tests"),
+        ("test", "-m pytest -m not verify and not chaos -n 2 --junitxml=.run/reports/test.xml tests"),
         ("verify", "-m pytest -m verify and not chaos -n 2 tests"),
         ("chaos", "-m pytest -m verify or chaos tests"),
         ("coverage", "-m tests.coverage"),

@@ -1,0 +1,66 @@
+"""The rules that pipeline files keep, and what each is worth: a file that is changed for the worse turns them red."""
+
+import operator
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.pipelines import rules
+from tests.scripts.project import ROOT, clean_environment
+
+STAGES = yaml.safe_load((ROOT / "infra/pipeline.yml").read_text())["stages"]
+MUTATIONS = yaml.safe_load(Path(__file__).with_name("mutations.yml").read_text())
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The files that the rules are about, to be changed."""
+    for name in ("jenkins", ".github", "infra/pipeline.yml"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name)
+        else:
+            (tmp_path / name).parent.mkdir()
+            shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def test_no_rule_is_broken() -> None:
+    assert rules.broken(ROOT) == []
+
+
+def test_the_drawing_in_the_docs_is_that_of_the_graph() -> None:
+    drawn = subprocess.run(
+        [sys.executable, ROOT / "scripts/stages.py"], capture_output=True, text=True, check=True
+    ).stdout
+    assert f"\n{drawn}\n" in (ROOT / "docs/pipelines.md").read_text()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_failed_stage_ends_in_one_line_that_says_how_to_see_the_same(tmp_path: Path, stage: str) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("check", "deploy", "lint", "play", "scan", "venv", "python"):
+        file = tmp_path / ("bin" if name == "python" else "scripts") / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\nexit {0 if name == 'venv' else 3}\n")
+        file.chmod(0o755)
+    told = clean_environment(VENV=".", CI="true", ENV="staging")
+    done = subprocess.run(
+        ["make", stage], cwd=tmp_path, env=told, capture_output=True, text=True, check=False
+    )
+    said, makes_own = done.stderr.splitlines()
+    assert said == f"error: stage {stage} failed; to see the same: make {stage} ENV=staging"
+    assert "Error 3" in makes_own
+
+
+@pytest.mark.parametrize("change", MUTATIONS, ids=operator.itemgetter("name"))
+def test_a_change_for_the_worse_breaks_a_rule(copy: Path, change: dict[str, str]) -> None:
+    file = copy / change["file"]
+    text = file.read_text()
+    assert change["before"] in text
+    file.write_text(text.replace(change["before"], change["after"], 1))
+    said = rules.broken(copy)
+    assert any(line.startswith(change["breaks"]) for line in said), said

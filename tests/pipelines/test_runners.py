@@ -1,0 +1,58 @@
+"""Jenkins, GitHub and the git hook run the stages of infra/pipeline.yml, and leave the same out when one fails."""
+
+import pytest
+
+from tests.pipelines import graph
+from tests.pipelines.graph import EVENTS, Event
+from tests.pipelines.runners import RUNNERS
+from tests.scripts.project import ROOT, Project
+
+MAIN = next(event for event in EVENTS if event.name == "main")
+STAGES = list(graph.told(ROOT, "main"))
+
+each_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
+each_runner = pytest.mark.parametrize("runner", RUNNERS)
+
+
+@each_event
+@pytest.mark.parametrize("told", [graph.jenkins, graph.github])
+def test_a_runners_file_tells_the_graph(told: graph.Teller, event: Event) -> None:
+    assert told(ROOT, event) == graph.told(ROOT, event.name)
+
+
+@pytest.mark.verify
+@each_event
+@each_runner
+def test_an_event_runs_the_stages_of_the_graph_in_an_order_of_it(
+    project: Project, runner: str, event: Event
+) -> None:
+    run = RUNNERS[runner](project, event)
+    assert run.passed, run.output
+    expected = graph.told(ROOT, event.name)
+    assert set(run.ran) == set(expected)
+    for stage, needs in expected.items():
+        assert needs <= set(run.ran[: run.ran.index(stage)])
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("fails", STAGES)
+@each_runner
+def test_a_stage_that_fails_is_named_and_what_needs_it_is_left_out(
+    project: Project, runner: str, fails: str
+) -> None:
+    project.commit("bad", fails=fails)
+    run = RUNNERS[runner](project, MAIN)
+    expected = graph.told(ROOT, "main")
+    assert not run.passed
+    assert run.named == {fails}
+    assert set(run.ran) == {stage for stage, needs in expected.items() if fails not in needs}
+    assert "output of build" in run.output  # what ran beside it was let end
+
+
+@pytest.mark.verify
+@each_runner
+def test_a_rollback_goes_where_and_to_what_a_person_named(project: Project, runner: str) -> None:
+    rollback = next(event for event in EVENTS if event.name == "rollback")
+    RUNNERS[runner](project, rollback)
+    told = (project.state / "environment.rollback").read_text().splitlines()
+    assert {"ENV=production", "VERSION=1"} <= set(told)
