@@ -4,13 +4,13 @@ VENV ?= .venv
 PYTHON ?= python3
 ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
 RELEASES ?= $(CURDIR)/.run/releases
-export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE EVENT TIME SINCE PROCESS REGISTRY CONFIRM UPGRADE
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE EVENT TIME SINCE PROCESS REGISTRY CONFIRM UPGRADE SIGNING_KEY
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 # What a pipeline's reader sees last of a stage that failed.
 said = $(if $(CI), || { status=$$?; echo "error: stage $@ failed; to see the same: make $@$(if $(filter-out dev,$(ENV)), ENV=$(ENV))" >&2; exit $$status; })
 .DEFAULT_GOAL := help
-.PHONY: help up compose down test verify remote lint build image releases scan policy migrations pipeline site cluster secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
+.PHONY: help up compose down test verify remote lint build image releases signer scan policy migrations pipeline site cluster secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 } /^## / { print substr($$0, 4) }' Makefile
@@ -31,7 +31,7 @@ verify:  ## with real processes and load (REQUIRE=all: no part missing)
 lint:  ## every linter
 	@scripts/venv dev
 	@scripts/lint$(said)
-build:  ## the bundle of this commit, and its image if REGISTRY is set
+build:  ## the bundle of this commit (SIGNING_KEY= signs), its image
 	@scripts/venv ops
 	@"$(python)" scripts/release.py build$(said)
 image:  ## the image of this commit, pushed if REGISTRY is set
@@ -80,6 +80,9 @@ drill:  ## rehearse that beside the service, and compare
 releases:  ## those that are kept
 	@scripts/venv ops
 	@"$(python)" scripts/release.py list
+signer:  ## let SIGNING_KEY sign for ENV: from then on one has to
+	@scripts/venv ops
+	@"$(python)" scripts/release.py signer
 
 ## The proof
 coverage:  ## the share of playbooks, templates, scripts that ran

@@ -16,7 +16,7 @@ import yaml
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "playbooks/plugins/module_utils"))
 
-from rollout import bundle, image, sbom, service  # noqa: E402
+from rollout import bundle, image, sbom, service, signature  # noqa: E402
 from rollout.errors import RolloutError, line_of  # noqa: E402
 from rollout.place import Place  # noqa: E402
 
@@ -88,14 +88,20 @@ def registry() -> str:
 
 
 def build_bundle(store: Path) -> str:
-    """Build the checkout's bundle unless the store has it already."""
+    """Build the checkout's bundle, and sign it where SIGNING_KEY says with what, unless the store has that already.
+
+    What is kept without a signature is built again before it is signed, to the same bytes where nobody touched it.
+    """
     made_from, facts = source(), service.load(CHECKOUT / service.FILE)
-    path = bundle.path_of(store, facts.name, made_from.version)
+    path, key = bundle.path_of(store, facts.name, made_from.version), os.environ.get("SIGNING_KEY", "")
     if path.exists():
         bundle.verify(path)
-        return f"{path} is there already"
+        if not key or signature.path_of(path).exists():
+            return f"{path} is there already"
     bundle.build(CHECKOUT, store, made_from.version, made_from.commit, made_from.epoch, made_from.files)
-    return f"{path} ({path.stat().st_size / 1e6:.0f} MB)"
+    if key:
+        signature.sign(path, key, facts.name)
+    return f"{path} ({path.stat().st_size / 1e6:.0f} MB{', signed' if key else ''})"
 
 
 def build_image(store: Path) -> str:
@@ -128,23 +134,38 @@ def listing(store: Path, place: Place) -> list[str]:
 
 
 def verify(store: Path) -> str:
-    """Compare every kept bundle with its checksum."""
-    name = service.load(CHECKOUT / service.FILE).name
-    kept = bundle.stored(store, name)
+    """Compare every kept bundle with its checksum, and verify its signature where somebody has to sign for ENV."""
+    name, environment = service.load(CHECKOUT / service.FILE).name, os.environ.get("ENV") or "dev"
+    kept, signers = bundle.stored(store, name), signature.signers(CHECKOUT, environment)
     for version in kept:
-        bundle.verify(bundle.path_of(store, name, version))
-    return f"{len(kept)} bundles are as they were built"
+        path = bundle.path_of(store, name, version)
+        bundle.verify(path)
+        if signers is not None:
+            signature.verify(path, signers, name, environment)
+    signed = f", each signed by who may sign for {environment}" if signers is not None else ""
+    return f"{len(kept)} bundles are as they were built{signed}"
+
+
+def signer() -> str:
+    """Let the key that SIGNING_KEY names sign for ENV."""
+    environment, key = os.environ.get("ENV") or "dev", os.environ.get("SIGNING_KEY", "")
+    if environment == "dev" or not (CHECKOUT / "infra/inventories" / environment).is_dir():
+        raise RolloutError(
+            f"nobody signs for {environment}", "name an environment: make signer ENV=staging SIGNING_KEY=FILE"
+        )
+    return signature.allow(CHECKOUT, environment, key, service.load(CHECKOUT / service.FILE).name)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "act",
-        choices=["version", "build", "bundle", "image", "list", "verify"],
+        choices=["version", "build", "bundle", "image", "list", "verify", "signer"],
         help=(
             "version: of this checkout; bundle: for hosts; image: for clusters, with the list of its packages, pushed "
             "to REGISTRY or where the environment's inventory says (rollout_registry); build: the bundle, and the "
-            "image where there is such a registry; list: the kept ones; verify: the kept bundles' checksums"
+            "image where there is such a registry; list: the kept ones; verify: the kept bundles' checksums, and their "
+            "signatures where ENV has signers; signer: let SIGNING_KEY sign for ENV"
         ),
     )
     parser.add_argument(
@@ -171,6 +192,8 @@ def main() -> int:
             print(build_image(options.store))
         elif options.act == "verify":
             print(verify(options.store))
+        elif options.act == "signer":
+            print(signer())
         else:
             print("\n".join(listing(options.store, Place(options.root))))
     except (RolloutError, OSError) as error:

@@ -81,6 +81,7 @@ GUARDS = {
     "playbooks/roles/rollout/tasks/host/look.yml: Judge": (MISSPELLED,),
     "playbooks/roles/rollout/tasks/host/preflight.yml": (UP_AND_DOWN, BAD_INPUT, ROLLOUTS, PROMISES),
     "playbooks/roles/rollout/tasks/host/preflight.yml: Send": (DEPLOYED,),
+    "playbooks/roles/rollout/tasks/host/preflight.yml: Verify": ("tests/playbooks/test_signature.py",),
     "playbooks/roles/rollout/tasks/host/smoke.yml": ASKED,
     "playbooks/roles/rollout/tasks/host/status.yml": ASKED,
     "playbooks/roles/rollout/tasks/host/verify.yml": (TWO, PROMISES),

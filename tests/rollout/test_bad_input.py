@@ -12,6 +12,7 @@ import pytest
 
 from rollout.files import sha256
 from tests import parts
+from tests.parts import keys
 from tests.playbooks.untouched import refusal, untouched
 from tests.rollout.changes import (
     contracting_migration,
@@ -183,6 +184,43 @@ def test_one_changed_byte_of_a_bundle_is_found(site: Checkout) -> None:
     )
     assert not (site.root / "releases/20991231-000000-corrupted000").exists()
     path.unlink()
+
+
+def test_where_somebody_has_to_sign_no_unsigned_bundle_is_rolled_out_here_or_sent(
+    site: Checkout, tmp_path: Path
+) -> None:
+    version, key = serving(site), keys.made(tmp_path)
+    path, signers = bundle(site, version), site.path / "infra/signers/dev"
+    sent, elsewhere = site.root / "bundles" / path.name, site.folder / "elsewhere.yml"
+    elsewhere.write_text(f"all: {{vars: {{rollout_bundles: {sent.parent}}}}}\n")
+    hosts = f"INVENTORY=infra/inventories/dev/hosts.yml,{elsewhere}"
+    site.make("build", f"SIGNING_KEY={key}")
+    signature = path.with_suffix(".tar.sig")
+    made = signature.read_bytes()
+    signature.unlink()
+    signers.parent.mkdir()
+    signers.write_text(keys.line(key))
+    try:
+        for where in ([], [hosts]):
+            with untouched(site):
+                line = refusal(site.make("deploy", f"VERSION={version}", *where, check=False))
+            assert line == (
+                f"deploy failed in step preflight: {path} has no signature beside it; "
+                "run `make build SIGNING_KEY=FILE` at its commit, or fetch that"
+            )
+            assert not sent.exists()
+        signature.write_bytes(made)
+        with untouched(site):
+            run = site.make("deploy", f"VERSION={version}", hosts, "DRY_RUN=1")
+        assert f"{version} is here, signed by abebe, its check passed" in run.output
+        sent.with_suffix(".tar.sig").unlink()
+        with untouched(site):
+            run = site.make(
+                "deploy", f"VERSION={version}", hosts, check=False, RELEASES=str(site.folder / "empty")
+            )
+        assert refusal(run).startswith(f"deploy failed in step preflight: {sent} has no signature beside it")
+    finally:
+        shutil.rmtree(signers.parent)
 
 
 def test_a_checkout_without_git_data_is_one_line(site: Checkout) -> None:

@@ -12,49 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from rollout import bundle
-from rollout.files import sha256
 from tests.scripts.project import Project
+from tests.scripts.shop import FACTS, keep, release
 
-REPOSITORY = Path(__file__).parents[2]
-FACTS = {
-    "name": "shop", "port": 1, "app": "app", "requirements": "requirements/service.txt", "pythons": ["3"],
-    "settings_module": "s", "processes": {"web": {"command": "x"}}, "health": {"ready": "/"},
-    "migrate": "true", "check": "true",
-}  # fmt: skip
 VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}")
 LATE = "2026-11-24T01:30:00+03:00"
-
-
-@pytest.fixture
-def shop(project: Project) -> Project:
-    """A checkout of another service with the part of the playbooks that release.py reads."""
-    shared = "playbooks/plugins/module_utils/rollout"
-    shutil.copytree(REPOSITORY / shared, project.path / shared, ignore=shutil.ignore_patterns("__pycache__"))
-    project.write({"infra/service.yml": json.dumps(FACTS), ".gitignore": "__pycache__/\n.cache/\n.run/\n"})
-    project.commit("a shop")
-    return project
-
-
-def release(shop: Project, *arguments: str, status: int = 0, **more: str) -> str:
-    """What release.py says; where it fails that is one line, and nothing on the other stream."""
-    done = shop.run(sys.executable, "scripts/release.py", *arguments, status=status, **more)
-    if status:
-        assert (done.stdout, done.stderr.count("\n")) == ("", 1)
-        return done.stderr
-    assert done.stderr == ""
-    return done.stdout.rstrip("\n")
-
-
-def keep(shop: Project, *versions: str) -> Path:
-    """Put bundles into the store."""
-    store = Path(shop.environment["RELEASES"])
-    store.mkdir(exist_ok=True)
-    for version in versions:
-        path = bundle.path_of(store, "shop", version)
-        path.write_text(version)
-        path.with_suffix(".tar.sha256").write_text(sha256(path))
-    return store
 
 
 def test_a_version_is_the_commits_date_and_hash(shop: Project) -> None:

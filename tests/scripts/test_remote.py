@@ -127,3 +127,14 @@ def test_a_folder_without_git_and_missing_variables_are_one_clear_line(project: 
         refused
         == f"error: {project.path} is not a git checkout; clone the repository instead of copying it\n"
     )
+
+
+def test_the_key_that_signs_is_recorded_by_its_whole_path_and_only_if_it_is_there(
+    project: Project, tmp_path: Path
+) -> None:
+    refused = project.run("scripts/remote", status=1, SIGNING_KEY="nowhere").stderr
+    assert refused == "error: SIGNING_KEY names no file; give the path of the key that signs what is pushed\n"
+    assert not project.bare.exists()
+    (tmp_path / "key").touch()
+    project.run("scripts/remote", SIGNING_KEY="../key")
+    assert recorded(project)[-1] == f"SIGNING_KEY={tmp_path}/key"

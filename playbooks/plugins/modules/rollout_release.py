@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: rollout_release
 short_description: Unpack a release, complete its settings, run its check
 description:
-  - Verifies the bundle's checksum and each file's, unpacks it beside the others and installs its wheels offline.
+  - Verifies the bundle's checksum, its signature where there are signers, and each file's checksum.
+  - Unpacks it beside the others and installs its wheels offline.
   - One that is unpacked already is compared with what it was, file by file.
   - Fails when the disk has no room, the Python is not one that the release was built for, or its check fails.
 options:
@@ -20,6 +21,7 @@ options:
   environment: {description: dev, staging or production, type: str, required: true}
   settings: {description: The text of the environment's settings file, type: str, required: true}
   secrets: {description: The environment's secrets, type: dict, default: {}}
+  signers: {description: The text that says who may sign; without it nobody has to, type: str}
   generate: {description: Secrets to invent when they are missing, type: list, elements: str, default: []}
   mend: {description: Give back what was changed in a release that is unpacked already, type: bool, default: true}
 author: [The maintainers (@maintainers)]
@@ -36,7 +38,7 @@ change: {description: What serves and what would, type: str, returned: success}
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.rollout import act, release
+from ansible.module_utils.rollout import act, bundle, release, signature
 from ansible.module_utils.rollout.lease import Lease
 from ansible.module_utils.rollout.place import Place
 
@@ -44,10 +46,13 @@ from ansible.module_utils.rollout.place import Place
 def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, Any]:
     rollout = place.rollout or {}
     version, environment = rollout["version"], parameters["environment"]
+    store, name, signers = Path(parameters["store"]), parameters["name"], parameters["signers"]
     release.fit_for(version, environment)
-    done = release.unpack(
-        place, Path(parameters["store"]), parameters["name"], version, mend=parameters["mend"]
-    )
+    signed = "nobody has to sign it, " if environment != "dev" else ""
+    if signers is not None:
+        who = signature.verify(bundle.path_of(store, name, version), signers, name, environment)
+        signed = f"signed by {who}, "
+    done = release.unpack(place, store, name, version, mend=parameters["mend"])
     with lease.act():
         release.keep_secrets(place, parameters["secrets"], parameters["generate"])
         release.tell(place, version, parameters["settings"], rollout["kind"])
@@ -59,7 +64,7 @@ def work(place: Place, lease: Lease, parameters: dict[str, Any]) -> dict[str, An
     return {
         "changed": done != "is here",
         "change": f"{current.get('version', 'nothing')} -> {version} with {told}",
-        "msg": f"{version} {done}, its check passed",
+        "msg": f"{version} {done}, {signed}its check passed",
     }
 
 
@@ -72,6 +77,7 @@ def main() -> None:
             "settings": {"type": "str", "required": True},
             "secrets": {"type": "dict", "default": {}, "no_log": True},
             "mend": {"type": "bool", "default": True},
+            "signers": {"type": "str"},
             "generate": {"type": "list", "elements": "str", "default": [], "no_log": False},
         },
         work,

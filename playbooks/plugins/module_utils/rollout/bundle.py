@@ -305,6 +305,6 @@ def pack(work: Path, bundle: Path, epoch: int) -> None:
 
 
 def delete(store: Path, name: str, version: str) -> None:
-    """Delete a release's bundle with what stands beside it: its checksum and the list of its image's packages."""
-    for suffix in (".tar", ".tar.sha256", ".cdx.json"):
+    """Delete a release's bundle with what stands beside it: checksum, signature, the list of its image's packages."""
+    for suffix in (".tar", ".tar.sha256", ".tar.sig", ".cdx.json"):
         path_of(store, name, version).with_suffix(suffix).unlink(missing_ok=True)
