@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
 RELEASES ?= $(CURDIR)/.run/releases
-export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE EVENT TIME SINCE PROCESS REGISTRY CONFIRM UPGRADE SIGNING_KEY
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE EVENT TIME SINCE PROCESS REGISTRY CONFIRM UPGRADE SIGNING_KEY ADVISORIES
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 # What a pipeline's reader sees last of a stage that failed.
@@ -37,7 +37,7 @@ build:  ## the bundle of this commit (SIGNING_KEY= signs), its image
 image:  ## the image of this commit, pushed if REGISTRY is set
 	@scripts/venv ops
 	@"$(python)" scripts/release.py image
-scan:  ## secrets, unpinned requirements, corrupt bundles
+scan:  ## secrets, vulnerabilities (ADVISORIES=), corrupt bundles
 	@scripts/venv dev
 	@scripts/scan$(said)
 policy:  ## a policy linter on what the overlays render to

@@ -119,7 +119,7 @@ def build_image(store: Path) -> str:
         origin = git("config", "--default", "", "--get", "remote.origin.url").strip()
         name = image.build(CHECKOUT, version, made_from.commit, made_from.files, to, origin)
     if not (there and sbom.path_of(store, facts.name, version).exists()):
-        sbom.write(store, facts.name, version, name)
+        sbom.write(store, facts.name, version, name, (CHECKOUT / facts.requirements).read_text())
     if to and not there:
         image.push(name)
     return f"{name} is there already" if there else name
@@ -156,16 +156,36 @@ def signer() -> str:
     return signature.allow(CHECKOUT, environment, key, service.load(CHECKOUT / service.FILE).name)
 
 
+def verify_lists(store: Path) -> str:
+    """Compare every kept list of an image's packages with the lock that the image was made from."""
+    facts = service.load(CHECKOUT / service.FILE)
+    prefix, suffix = f"{facts.name}-", ".cdx.json"
+    documents = sorted(store.glob(f"{prefix}[0-9]*{suffix}"))
+    for document in documents:
+        version = document.name.removeprefix(prefix).removesuffix(suffix)
+        sbom.verify(document, version, lock_of(store, facts, version))
+    return f"{len(documents)} lists of packages are as their locks say"
+
+
+def lock_of(store: Path, facts: service.Service, version: str) -> str:
+    """What a release was locked to: as its bundle says, or its commit."""
+    kept = bundle.path_of(store, facts.name, version)
+    return (
+        bundle.lock(kept) if kept.exists() else git("show", f"{version.split('-')[2]}:{facts.requirements}")
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "act",
-        choices=["version", "build", "bundle", "image", "list", "verify", "signer"],
+        choices=["version", "build", "bundle", "image", "list", "verify", "sbom", "signer"],
         help=(
             "version: of this checkout; bundle: for hosts; image: for clusters, with the list of its packages, pushed "
             "to REGISTRY or where the environment's inventory says (rollout_registry); build: the bundle, and the "
             "image where there is such a registry; list: the kept ones; verify: the kept bundles' checksums, and their "
-            "signatures where ENV has signers; signer: let SIGNING_KEY sign for ENV"
+            "signatures where ENV has signers; sbom: the kept lists of packages, against the locks; signer: let "
+            "SIGNING_KEY sign for ENV"
         ),
     )
     parser.add_argument(
@@ -194,6 +214,8 @@ def main() -> int:
             print(verify(options.store))
         elif options.act == "signer":
             print(signer())
+        elif options.act == "sbom":
+            print(verify_lists(options.store))
         else:
             print("\n".join(listing(options.store, Place(options.root))))
     except (RolloutError, OSError) as error:

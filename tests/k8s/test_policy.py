@@ -1,12 +1,13 @@
-"""What the overlays render to passes a policy linter, and what it lets pass has a reason and is still needed."""
+"""What the overlays render to passes a policy linter, and what it lets pass is still needed.
+
+That each exception has a reason and a last day: tests/scripts/test_exceptions.py.
+"""
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -16,12 +17,9 @@ from tests.rollout.checkout import REPOSITORY
 
 pytestmark = pytest.mark.verify
 
-FINDING = re.compile(r"^Check: (CKV\w+): .*\n\tFAILED for resource: (\w+)\.[\w-]+\.([\w-]+)$", re.MULTILINE)
-GENERAL = re.compile(r"(?:^  # (?P<reason>.+)\n)?^  - (?P<check>CKV\w+)$", re.MULTILINE)
-SKIP = "checkov.io/skip"
+FINDING = re.compile(r"^(CKV\w+ \w+/[\w-]+) \(([\w, ]+)\): .+$", re.MULTILINE)
 WEB = "k8s/base/service/web.yaml"
-Finding = tuple[str, str, str]
-"""A check, and the kind and the name of the object."""
+EXCEPTIONS = "infra/exceptions.yml"
 
 
 @pytest.fixture
@@ -29,6 +27,7 @@ def copy(tmp_path: Path) -> Path:
     """What the script reads, to be changed."""
     for name in ("k8s", "scripts", "requirements", "infra/environments"):
         shutil.copytree(REPOSITORY / name, tmp_path / name)
+    shutil.copy(REPOSITORY / EXCEPTIONS, tmp_path / EXCEPTIONS)
     return tmp_path
 
 
@@ -50,25 +49,9 @@ def mutate(file: Path, before: str, after: str) -> None:
     file.write_text(text.replace(before, after, 1))
 
 
-def findings(said: str) -> set[Finding]:
-    return {(check, kind, name) for check, kind, name in FINDING.findall(said)}
-
-
-def annotated() -> Iterator[tuple[Finding, str]]:
-    """What is let pass of one object, and the reason."""
-    for file in sorted(REPOSITORY.glob("k8s/**/*.yaml")):
-        things: list[dict[str, Any]] = [each for each in yaml.safe_load_all(file.read_text()) if each]
-        for thing in things:
-            for key, value in (thing.get("metadata", {}).get("annotations") or {}).items():
-                if key.startswith(SKIP):
-                    check, _, reason = value.partition("=")
-                    yield (check, thing["kind"], thing["metadata"]["name"]), reason
-
-
-def general() -> dict[str, str]:
-    """The checks that are let pass anywhere, each with the comment above it."""
-    text = (REPOSITORY / "k8s/checkov.yml").read_text()
-    return {found["check"]: found["reason"] or "" for found in GENERAL.finditer(text)}
+def findings(said: str) -> set[str]:
+    """The rules and the objects that the lines of findings name."""
+    return {found[1] for found in FINDING.finditer(said)}
 
 
 def test_every_overlay_is_clean() -> None:
@@ -91,35 +74,43 @@ def test_a_container_that_may_become_root_and_an_image_by_a_mutable_name_are_fou
     mutate(copy / "k8s/base/service/worker.yaml", "image: release", "image: released")
     done = policy(copy)
     assert done.returncode == 1
-    assert findings(done.stdout) == {
-        ("CKV_K8S_20", "Deployment", "web"),
-        ("CKV_K8S_14", "Deployment", "worker"),
-        ("CKV_K8S_43", "Deployment", "worker"),
+    assert findings(done.stderr) == {
+        "CKV_K8S_20 Deployment/web",
+        "CKV_K8S_14 Deployment/worker",
+        "CKV_K8S_43 Deployment/worker",
     }
-    assert done.stderr.startswith("error: the policy linter found something; ")
-    assert done.stderr.count("\n") == 1
+    assert "CKV_K8S_20 Deployment/web (dev, production, staging): " in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: the policy linter found something; ")
 
 
-def test_every_exception_is_still_needed(copy: Path) -> None:
-    """Without them the linter finds just what they name."""
+def test_every_exception_is_needed_and_what_it_lets_pass_is_found_without_it(copy: Path) -> None:
     cluster.require()
-    for file in copy.glob("k8s/base/**/*.yaml"):
-        file.write_text(file.read_text().replace(SKIP, "checkov.io/no-skip"))
-    config = copy / "k8s/checkov.yml"
-    told = yaml.safe_load(config.read_text())
-    assert set(told.pop("skip-check")) == general().keys()
-    config.write_text(yaml.safe_dump(told))
-    done = policy(copy)
-    assert done.returncode == 1
-    found = findings(done.stdout)
-    assert general().keys() - {check for check, _, _ in found} == set()
-    assert {each for each in found if each[0] not in general()} == {each for each, _ in annotated()}
+    told = yaml.safe_load((copy / EXCEPTIONS).read_text())["policy"]
+    excepted = {
+        what for each in told for what in ([each["what"]] if isinstance(each["what"], str) else each["what"])
+    }
+    (copy / EXCEPTIONS).unlink()
+    found = findings(policy(copy).stderr)
+    general = {each for each in excepted if " " not in each}
+    assert {each for each in found if each.split()[0] not in general} == excepted - general
+    assert general <= {each.split()[0] for each in found}
 
 
-def test_every_exception_has_its_reason() -> None:
-    reasons = [*general().items(), *annotated()]
-    assert len(reasons) > 1
-    assert [what for what, reason in reasons if len(reason.split()) < 5] == []
+def test_an_exception_that_lets_nothing_pass_or_has_ended_and_a_rule_skipped_elsewhere_are_refused(
+    copy: Path,
+) -> None:
+    cluster.require()
+    mutate(copy / EXCEPTIONS, "CKV_K8S_40 StatefulSet/cache", "CKV_K8S_40 StatefulSet/moon")
+    mutate(copy / EXCEPTIONS, "- what: CKV_K8S_11\n", "- what: CKV_K8S_11\n    until: 2026-01-01\n")
+    text = (copy / EXCEPTIONS).read_text()
+    (copy / EXCEPTIONS).write_text(re.sub(r"(users wait.*\n)    until: .*\n", r"\1", text))
+    said = policy(copy).stderr
+    assert findings(said) == {"CKV_K8S_40 StatefulSet/cache"}
+    assert f"{EXCEPTIONS}: policy: CKV_K8S_40 StatefulSet/moon matches nothing any more; " in said
+    assert f"{EXCEPTIONS}: policy: CKV_K8S_11 ended on 2026-01-01; " in said
+    skip = "metadata:\n  name: web\n  annotations: {checkov.io/skip1: CKV_K8S_35=why}\n"
+    mutate(copy / WEB, "metadata:\n  name: web\n", skip)
+    assert "web: an annotation skips a rule; say it in infra/exceptions.yml" in policy(copy).stderr
 
 
 def test_an_overlay_that_cannot_be_rendered_is_one_line_at_the_end(copy: Path) -> None:
@@ -128,6 +119,14 @@ def test_an_overlay_that_cannot_be_rendered_is_one_line_at_the_end(copy: Path) -
     done = policy(copy)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "error: k8s/overlays/dev cannot be rendered; mend the manifests"
+
+
+def test_a_linter_that_fails_is_no_linter_that_found_nothing(copy: Path) -> None:
+    cluster.require()
+    mutate(copy / "k8s/checkov.yml", "[kubernetes]", "[moon]")
+    done = policy(copy)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: the policy linter failed; see above"
 
 
 def test_a_machine_without_kubectl_is_told_the_remedy(tmp_path: Path) -> None:

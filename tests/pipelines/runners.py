@@ -79,6 +79,8 @@ def jenkins(project: Place, event: Event, **told: str) -> Run:
             words += [option, event.variables[variable]]
     for name, value in event.parameters.items():
         words += ["--param", f"{name}={value}"]
+    for name, value in told.items():
+        words += ["--env", f"{name}={value}"]
     done = _run(project, [*shlex.split(JENKINSFILE), *words], told)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     trace = json.loads((out / "trace.json").read_text())
@@ -115,7 +117,7 @@ def github(project: Place, event: Event, matrix: str = "", **told: str) -> Run:
     words += [f"--local-repository={uses}={ACTIONS / folder}" for uses, folder in actions(project.path)]
     words += ["--matrix", matrix] if matrix else []
     for key, value in {"ARTIFACTS": str(artifacts), "GIT_PAGER": "cat", **told}.items():
-        words += ["--env", f"{key}={value}"]
+        words += ["--env", f"{key}={value}", "--var", f"{key}={value}"]
     done = _run(project, words, told)
     called = ROOT / ".github/workflows/rollout.yml"
     own = ROOT / f".github/workflows/{event.workflow}.yml"

@@ -10,6 +10,7 @@ import pytest
 from tests.pipelines.pushes import remote_lines
 from tests.rollout.changes import append, failing_migration, visible_text
 from tests.rollout.checkout import Checkout
+from tests.scripts.advisories import advisory, database
 from tests.scripts.project import wait_until
 
 pytestmark = pytest.mark.verify
@@ -23,6 +24,9 @@ def checkout() -> Iterator[Checkout]:
     """A clone whose remote `local` runs the pipeline, in a folder of any name; what it installs is there already."""
     made = Checkout(Path(tempfile.mkdtemp(prefix="a push, #1 % ü ")))
     try:
+        made.environment["ADVISORIES"] = str(
+            database(made.folder / "advisories", advisory(package="none-of-ours"))
+        )
         made.make("remote")
         venvs = made.folder / "checkout.git/pipeline/venvs"
         venvs.mkdir(parents=True)
@@ -46,7 +50,7 @@ def git(checkout: Checkout, *arguments: str) -> "subprocess.CompletedProcess[str
     )
 
 
-HOOKS_OWN = ("VENV", "ROLLOUT_ROOT", "RELEASES", "PORT")
+HOOKS_OWN = ("VENV", "ROLLOUT_ROOT", "RELEASES", "PORT", "ADVISORIES")
 """What the hook has to know by itself."""
 
 

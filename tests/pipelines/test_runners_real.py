@@ -12,6 +12,7 @@ from tests.pipelines.graph import EVENTS, Event
 from tests.pipelines.runners import Run, github, jenkins
 from tests.rollout.changes import visible_text
 from tests.rollout.checkout import Checkout
+from tests.scripts.advisories import advisory, database
 
 pytestmark = pytest.mark.verify
 
@@ -58,12 +59,19 @@ def github_with_this_python(checkout: Staging, event: Event, **told: str) -> Run
     return github(checkout, event, "python:{}.{}".format(*sys.version_info), **told)
 
 
-@pytest.mark.parametrize("runner", [jenkins, github_with_this_python])
+def jenkins_with_git(checkout: Staging, event: Event, **told: str) -> Run:
+    """A workspace of that runner has the commit's files and, other than Jenkins' own, no repository."""
+    return jenkins(checkout, event, GIT_DIR=str(checkout.path / ".git"), **told)
+
+
+@pytest.mark.parametrize("runner", [jenkins_with_git, github_with_this_python])
 def test_a_commit_is_live_and_what_was_rolled_out_is_what_was_built(
     checkout: Staging, runner: Callable[..., Run]
 ) -> None:
     commit = checkout.commit(staging_is_this_machine, visible_text(f"by {runner.__name__}"))
-    run = runner(checkout, MAIN, T=NARROWED)
+    run = runner(
+        checkout, MAIN, T=NARROWED, ADVISORIES=str(database(checkout.folder / "advisories", advisory()))
+    )
     print(run.output)  # pytest shows it when something is wrong
     assert run.passed, f"failed: {run.named}"
     assert checkout.version()["commit"] == commit

@@ -8,7 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -167,15 +170,27 @@ DOCKER = """\
 echo "$1" >>STATE/asked
 case $1 in
     buildx) [ -e STATE/pushed ] && echo '{"image": {}}' || { echo 'ERROR: not found' >&2; exit 1; } ;;
-    run) echo django==5.2.1 ;;
+    run) printf '%s\n' 3.13.5 Django==5.2.1 zope_interface==7 ;;
     push) touch STATE/pushed ;;
 esac
 """
 
 
-def test_no_image_is_pushed_whose_packages_are_not_listed_and_a_missing_list_is_made(
-    shop: Project, tmp_path: Path
-) -> None:
+LOCK = f"""\
+django==5.2.1 \\
+    --hash=sha256:{"aa" * 32} \\
+    --hash=sha256:{"ab" * 32}
+    # via -r service.in
+zope-interface==7 ; sys_platform == 'linux' \\
+    --hash=sha256:{"ba" * 32}
+tomli==2 ; python_full_version < '3.11' \\
+    --hash=sha256:{"ca" * 32}
+"""
+
+
+@pytest.fixture
+def imaged(shop: Project, tmp_path: Path) -> Project:
+    """That checkout with an engine that builds whatever it is told, and a lock of what it says is in the image."""
     state = tmp_path / "engine"
     state.mkdir()
     (state / "docker").write_text(DOCKER.replace("STATE", str(state)))
@@ -184,28 +199,103 @@ def test_no_image_is_pushed_whose_packages_are_not_listed_and_a_missing_list_is_
     shop.write(
         {
             "app/manage.py": "",
-            "requirements/service.txt": "",
+            "requirements/service.txt": LOCK,
             "infra/docker/start.py": "",
             "infra/environments/dev.env": "",
         }
     )
-    commit = shop.commit("an application")
-    store = Path(shop.environment["RELEASES"])
+    shop.commit("an application")
+    return shop
+
+
+def test_a_list_of_packages_is_what_the_lock_says(imaged: Project) -> None:
+    release(imaged, "image")
+    assert release(imaged, "sbom") == "1 lists of packages are as their locks say"
+
+
+DJANGO, ZOPE = 0, 1
+
+
+def other_version(listed: list[dict[str, Any]]) -> None:
+    listed[DJANGO]["version"] = "5.2.2"
+
+
+def other_hash(listed: list[dict[str, Any]]) -> None:
+    listed[DJANGO]["externalReferences"][0]["hashes"][0]["content"] = "ff"
+
+
+def missing(listed: list[dict[str, Any]]) -> None:
+    del listed[ZOPE]
+
+
+def added(listed: list[dict[str, Any]]) -> None:
+    listed.append({"name": "moon", "version": "1", "externalReferences": []})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (other_version, "django is 5.2.2 and locked is 5.2.1"),
+        (other_hash, "django 5.2.1 has other hashes than are locked"),
+        (missing, "zope-interface 7 is missing"),
+        (added, "moon 1 is not locked"),
+    ],
+)
+def test_a_list_of_packages_that_is_not_what_the_lock_says_is_refused_by_name(
+    imaged: Project, change: Callable[[list[dict[str, Any]]], None], words: str
+) -> None:
+    release(imaged, "image")
+    (file,) = Path(imaged.environment["RELEASES"]).glob("*.cdx.json")
+    document = json.loads(file.read_text())
+    document["components"].sort(key=lambda each: each["name"].lower())
+    change(document["components"])
+    file.write_text(json.dumps(document))
+    said = release(imaged, "sbom", status=1)
+    assert said == f"error: {file.name}: {words}; delete it and run `make image`\n"
+
+
+def test_a_list_of_another_release_or_of_no_form_is_refused(imaged: Project) -> None:
+    release(imaged, "image")
+    (file,) = Path(imaged.environment["RELEASES"]).glob("*.cdx.json")
+    version = file.name.removeprefix("shop-").removesuffix(".cdx.json")
+    file.write_text(file.read_text().replace(f'"version": "{version}"', '"version": "another"'))
+    assert f"{file.name}: it is of release another; " in release(imaged, "sbom", status=1)
+    file.write_text("{}")
+    assert f"{file.name}: it is no list of an image's packages: " in release(imaged, "sbom", status=1)
+
+
+def test_the_lock_is_that_of_the_bundle_where_one_is_kept(imaged: Project, tmp_path: Path) -> None:
+    release(imaged, "image")
+    (file,) = Path(imaged.environment["RELEASES"]).glob("*.cdx.json")
+    (tmp_path / "requirements.txt").write_text(LOCK.replace("5.2.1", "5.2.9"))
+    kept = file.with_name(file.name.replace(".cdx.json", ".tar"))
+    with tarfile.open(kept, "w") as tar:
+        tar.add(tmp_path / "requirements.txt", "requirements.txt")
+    assert "django is 5.2.1 and locked is 5.2.9" in release(imaged, "sbom", status=1)
+    kept.write_text("no tar")
+    assert f"{kept} cannot be read: " in release(imaged, "sbom", status=1)
+
+
+def test_no_image_is_pushed_whose_packages_are_not_listed_and_a_missing_list_is_made(
+    imaged: Project, tmp_path: Path
+) -> None:
+    state, store = tmp_path / "engine", Path(imaged.environment["RELEASES"])
+    commit = imaged.git("rev-parse", "HEAD")
 
     def asked() -> list[str]:
         words = (state / "asked").read_text().split()
         (state / "asked").unlink()
         return words
 
-    assert "No such file" in release(shop, "image", status=1, RELEASES="/proc/nowhere")
+    assert "No such file" in release(imaged, "image", status=1, RELEASES="/proc/nowhere")
     assert asked() == ["buildx", "build", "run"]
-    made = release(shop, "image")
+    made = release(imaged, "image")
     assert made.endswith(commit[:12])
     assert asked() == ["buildx", "build", "run", "push"]
     (listed,) = store.glob("*.cdx.json")
-    assert release(shop, "image") == f"{made} is there already"
+    assert release(imaged, "image") == f"{made} is there already"
     assert asked() == ["buildx"]
     listed.unlink()
-    assert release(shop, "image") == f"{made} is there already"
+    assert release(imaged, "image") == f"{made} is there already"
     assert asked() == ["buildx", "run"]
     assert "pkg:pypi/django@5.2.1" in listed.read_text()

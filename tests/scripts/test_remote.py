@@ -56,6 +56,21 @@ def test_run_again_it_takes_over_what_has_changed(project: Project) -> None:
     assert len(settings) == 4
 
 
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ("some where/all.zip", "{checkout}/some where/all.zip"),
+        ("/some where/all.zip", "/some where/all.zip"),
+        ("https://there.test/all.zip", "https://there.test/all.zip"),
+    ],
+)
+def test_the_database_of_advisories_is_recorded_so_that_another_folder_finds_it(
+    project: Project, named: str, expected: str
+) -> None:
+    project.run("scripts/remote", ADVISORIES=named)
+    assert recorded(project)[-1] == "ADVISORIES=" + expected.format(checkout=project.path)
+
+
 def test_a_path_may_be_given_and_may_hold_spaces(project: Project) -> None:
     project.run("scripts/remote", "../some where/else.git")
     project.run("scripts/remote", REMOTE="../some where/else.git")

@@ -59,6 +59,15 @@ def verify(bundle: Path) -> None:
         )
 
 
+def lock(bundle: Path) -> str:
+    """What a bundle's wheels were locked to."""
+    try:
+        with tarfile.open(bundle) as tar:
+            return tar.extractfile("requirements.txt").read().decode()  # type: ignore[union-attr]  # a regular file
+    except (OSError, KeyError, tarfile.TarError) as error:
+        raise RolloutError(f"{bundle} cannot be read: {error}", "delete it and run `make build`") from error
+
+
 def unpack(bundle: Path, into: Path) -> dict[str, Any]:
     """Verify a bundle and unpack it. `into` appears complete or not at all. Returns the manifest."""
     verify(bundle)
