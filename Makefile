@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 ROLLOUT_ROOT ?= $(CURDIR)/.run/$(ENV)
 RELEASES ?= $(CURDIR)/.run/releases
-export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE EVENT TIME SINCE PROCESS REGISTRY CONFIRM UPGRADE SIGNING_KEY ADVISORIES
+export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP T REQUIRE PURGE EVENT TIME SINCE PROCESS REGISTRY CONFIRM UPGRADE SIGNING_KEY ADVISORIES PREVIOUS ROWS MIGRATIONS_DATABASE_URL
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 # What a pipeline's reader sees last of a stage that failed.
@@ -42,7 +42,7 @@ scan:  ## secrets, vulnerabilities (ADVISORIES=), corrupt bundles
 	@scripts/scan$(said)
 policy:  ## a policy linter on what the overlays render to
 	@scripts/policy
-migrations:  ## missing, conflicting, or fatal to the running release
+migrations:  ## missing, fatal, losing rows, locking (PREVIOUS=, ROWS=)
 	@scripts/venv dev
 	@"$(python)" scripts/migrations.py$(said)
 pipeline:  ## all stages in order (EVENT=main: to the end)

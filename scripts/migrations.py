@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Judge this checkout's migrations: none missing, none in conflict, none that the running release could not live with.
 
-Changes nothing. Where no release runs in the environment, the last part is left out, and said so.
+What is new since the previous release is tried on PostgreSQL, too (rehearsal.py): its tests on the new schema, rows
+forward and back, how long tables are locked. Changes nothing. What cannot be looked at is left out, and said so.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PLUGINS = CHECKOUT / "playbooks/plugins/module_utils"
 sys.path.insert(0, str(PLUGINS))
 
+import previous  # noqa: E402
+import rehearsal  # noqa: E402
+import scratch  # noqa: E402
+
 from rollout import bundle, service  # noqa: E402
-from rollout.errors import RolloutError  # noqa: E402
+from rollout.errors import RolloutError, line_of  # noqa: E402
 from rollout.files import read_env  # noqa: E402
 from rollout.place import Place  # noqa: E402
+
+PART = "postgresql"
 
 
 def ask(app: Path, told: dict[str, str], *arguments: str) -> dict[str, Any]:
@@ -38,33 +45,61 @@ def ask(app: Path, told: dict[str, str], *arguments: str) -> dict[str, Any]:
     return answer
 
 
-def programs(facts: service.Service, work: Path) -> Path:
-    """The programs of the service's own lock: the environment of the tools has other packages."""
-    work.mkdir()
-    shutil.copy(CHECKOUT / facts.requirements, work / "requirements.txt")
-    bundle.download_wheels(CHECKOUT, facts, work / "wheels")
-    bundle.install(work, {"version": "of this checkout", "pythons": list(facts.pythons)})
-    return work / "venv/bin"
-
-
-def findings(place: Place, environment: str, scratch: Path) -> tuple[list[Any], str]:
+def findings(now: previous.Tree, place: Place, environment: str, work: Path) -> tuple[list[Any], str]:
     """What is wrong, and in words what was looked at."""
-    facts = service.load(CHECKOUT / service.FILE)
     settings = read_env(CHECKOUT / f"infra/environments/{environment}.env")
-    told = bundle.unserved(facts, settings, programs(facts, scratch / "release"), scratch)
-    app, running = CHECKOUT / facts.app, (place.current or {}).get("version")
+    told = bundle.unserved(now.facts, settings, now.programs, work)
+    running = (place.current or {}).get("version")
     if not running:
-        answer = ask(app, told, "problems")
+        answer = ask(now.app, told, "problems")
         return [
             *answer["conflicts"],
             *answer["model_changes"],
         ], f"no release runs in {environment} to judge them by"
-    its = bundle.unserved(facts, settings, place.release(running) / "venv/bin", scratch)
-    needs = scratch / "needs.json"
+    its = bundle.unserved(now.facts, settings, place.release(running) / "venv/bin", work)
+    needs = work / "needs.json"
     needs.write_text(json.dumps(ask(place.release(running) / "app", its, "needs")))
-    answer = ask(app, told | {"DATA_DIR": str(place.root / "data")}, "judge", "--needs", str(needs))
+    answer = ask(now.app, told | {"DATA_DIR": str(place.root / "data")}, "judge", "--needs", str(needs))
     words = f"{len(answer['pending'])} to apply, judged by what {running} needs"
     return [*answer["conflicts"], *answer["model_changes"], *answer["refused"]], words
+
+
+def tried(now: previous.Tree, place: Place, environment: str, work: Path) -> Iterator[str]:
+    """What is wrong with the migrations that the previous release does not know, each in a line."""
+    rows = rehearsal.rows_wanted()
+    store = Path(os.environ.get("RELEASES") or CHECKOUT / ".run/releases")
+    taken = previous.choose(place, environment, store, now.facts.name)
+    if not taken:
+        print("left out: trying them on PostgreSQL; there is no previous release (PREVIOUS=COMMIT names one)")
+        return
+    before = previous.tree(taken, work, now)
+    known, knows = (ask(tree.app, tree.told(work), "needs")["migrations"] for tree in (before, now))
+    new = [".".join(each) for each in knows if each not in known]
+    print(f"new since {taken.name} ({taken.why}): {', '.join(new) or 'none, nothing to try'}", flush=True)
+    if not new:
+        return
+    try:
+        with scratch.server() as server:
+            trial = rehearsal.Rehearsal(server, before, now, taken.name, work)
+            for part in (trial.tests(), trial.data(), trial.locks(rows)):
+                yield from part
+    except scratch.AbsentError as error:
+        line = f"there is no PostgreSQL to try them on ({error}); name one: {scratch.VARIABLE}=postgres://..."
+        if {PART, "all"} & set(os.environ.get("REQUIRE", "").split(",")):
+            yield line
+        else:
+            print(f"left out: {line}")
+
+
+def look(place: Place, environment: str, work: Path) -> Iterator[str]:
+    """Each thing that is wrong, in a line; what nobody could apply is not tried."""
+    facts = service.load(CHECKOUT / service.FILE)
+    now = previous.Tree(CHECKOUT, facts, previous.programs(CHECKOUT, facts, work / "release"))
+    wrong, words = findings(now, place, environment, work)
+    yield from (each["line"] if isinstance(each, dict) else each for each in wrong)
+    if not wrong:
+        print(f"migrations are complete: {words}", flush=True)
+        yield from tried(now, place, environment, work)
 
 
 def main() -> int:
@@ -72,17 +107,19 @@ def main() -> int:
     parser.parse_args()
     environment = os.environ.get("ENV") or "dev"
     place = Place(Path(os.environ.get("ROLLOUT_ROOT") or CHECKOUT / ".run" / environment))
+    status = 0
     try:
-        with tempfile.TemporaryDirectory() as scratch:
-            wrong, words = findings(place, environment, Path(scratch))
+        with tempfile.TemporaryDirectory() as work:
+            for line in look(place, environment, Path(work)):
+                print(f"error: {line}", file=sys.stderr, flush=True)
+                status = 1
     except (RolloutError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {line_of(error, CHECKOUT)}", file=sys.stderr)
         return 1
-    for each in wrong:
-        print(f"error: {each['line'] if isinstance(each, dict) else each}", file=sys.stderr)
-    if not wrong:
-        print(f"migrations are complete: {words}")
-    return 1 if wrong else 0
+    except KeyboardInterrupt:
+        print("error: interrupted; run the command again when you like", file=sys.stderr)
+        return 130
+    return status
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ def new(folder: Path, like: Database | None = None) -> Database:
         if like:
             _copy(like, made)
     else:
-        execute(server(), f"CREATE DATABASE {made.name} TEMPLATE {like.name if like else 'template1'}")
+        template = like.name if like else os.environ.get("TEST_DATABASE_TEMPLATE", "template1")
+        execute(server(), f"CREATE DATABASE {made.name} TEMPLATE {template}")
     return made
 
 

@@ -96,6 +96,14 @@ def test_one_failing_linter_fails_the_stage_and_shows_its_words(checkout: Checko
     assert "error: lint found something" in result.stderr
 
 
+def test_what_a_merge_left_is_named_with_the_way_out(checkout: Checkout) -> None:
+    checkout.write("app/service.py", f"{'<' * 7} HEAD\na = 1\n{'=' * 7}\na = 2\n{'>' * 7} theirs\n")
+    result = checkout.lint()
+    assert result.returncode == 1
+    assert f"    app/service.py:1:{'<' * 7} HEAD\n    app/service.py:5:{'>' * 7} theirs\n" in result.stdout
+    assert "    choose between the two sides, take the markers out" in result.stdout
+
+
 def test_a_kind_without_files_is_said(checkout: Checkout) -> None:
     checkout.git("rm", "--quiet", "app/page.html")
     checkout.commit()

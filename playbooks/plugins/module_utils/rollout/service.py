@@ -53,6 +53,7 @@ class Service:
     migrate: str
     check: str
     static: str = ""
+    tests: str = ""
     demo: str = ""
     demo_login: str = ""
     state: tuple[str, ...] = ()

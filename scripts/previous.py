@@ -1,0 +1,105 @@
+"""The release before this commit: which one it is, its files, and programs to run it and its tests with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from release import CHECKOUT, git
+
+from rollout import bundle, service
+from rollout.errors import RolloutError
+from rollout.files import read_env, read_json, sha256
+from rollout.place import Place
+
+TOOLS = "requirements/dev.txt"
+
+
+@dataclass(frozen=True)
+class Previous:
+    """A commit, what people call it, and why it was taken."""
+
+    commit: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files of a commit, and where the programs of its own lock are."""
+
+    path: Path
+    facts: service.Service
+    programs: Path
+
+    @property
+    def app(self) -> Path:
+        return self.path / self.facts.app
+
+    def told(self, scratch: Path) -> dict[str, str]:
+        """What a command of the service's is told here."""
+        settings = read_env(self.path / bundle.BUILD_SETTINGS)
+        return bundle.unserved(self.facts, settings, self.programs, scratch)
+
+
+def choose(place: Place, environment: str, store: Path, name: str) -> Previous | None:
+    """The one that PREVIOUS names, else the running one, the newest kept one or the newest tag; None: there is none.
+
+    :param name: the service's, by which the store names bundles.
+    """
+    if named := os.environ.get("PREVIOUS"):
+        return Previous(_commit(named), named, "named by PREVIOUS")
+    if running := (place.current or {}).get("version"):
+        commit = read_json(place.release(running) / bundle.MANIFEST)["commit"]
+        return Previous(_commit(commit), running, f"runs in {environment}")
+    older = {commit[:12]: commit for commit in git("rev-list", "--skip=1", "HEAD").split()}
+    for version in reversed(bundle.stored(store, name)):
+        if commit := older.get(version.split("-", 2)[-1]):
+            return Previous(commit, version, "the newest that is kept")
+    tags = git("tag", "--merged", "HEAD", "--no-contains", "HEAD", "--sort=-creatordate").split()
+    return Previous(_commit(tags[0]), tags[0], "the newest tag") if tags else None
+
+
+def _commit(name: str) -> str:
+    try:
+        return git("rev-parse", "--verify", f"{name}^{{commit}}").strip()
+    except RolloutError as error:
+        raise RolloutError(
+            f"git does not know {name}, the previous release",
+            "fetch all of the history, or name another: PREVIOUS=",
+        ) from error
+
+
+def tree(previous: Previous, work: Path, now: Tree) -> Tree:
+    """Its files below `work`. What `now` has installed is taken where both have the same lock."""
+    path = work / "previous"
+    path.mkdir()
+    archive = f"{path}.tar"
+    git("archive", "--output", archive, previous.commit)
+    bundle.run(["tar", "--extract", "--file", archive, "--directory", str(path)])
+    (path / ".cache").symlink_to(CHECKOUT / ".cache")  # the wheels that are there already
+    facts = service.load(path / service.FILE)
+    same = sha256(path / facts.requirements) == sha256(now.path / now.facts.requirements)
+    return Tree(path, facts, now.programs if same else programs(path, facts, work / "its"))
+
+
+def programs(path: Path, facts: service.Service, work: Path) -> Path:
+    """The programs of the service's own lock: the environment of the tools has other packages."""
+    work.mkdir()
+    shutil.copy(path / facts.requirements, work / "requirements.txt")
+    bundle.download_wheels(path, facts, work / "wheels")
+    bundle.install(work, {"version": "of this checkout", "pythons": list(facts.pythons)})
+    return work / "venv/bin"
+
+
+def tools(path: Path) -> Path:
+    """The programs that test a commit: those of this checkout where both lock the same, else some of its own."""
+    lock = sha256(path / TOOLS)
+    if lock == sha256(CHECKOUT / TOOLS):
+        return Path(sys.prefix) / "bin"
+    venv = CHECKOUT / f".cache/tools-{lock[:16]}"
+    bundle.run([str(path / "scripts/venv"), "dev"], cwd=path, env=os.environ | {"VENV": str(venv)})
+    return venv / "bin"
