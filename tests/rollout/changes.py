@@ -154,8 +154,11 @@ def application(environ, start_response):
 
 
 def dead_web(checkout: Path) -> None:
-    """A release whose web dies each time that it is started."""
-    append(checkout / APP / "wsgi.py", '\nraise SystemExit("this web cannot start")\n')
+    """A release whose web dies each time that it is started; where only a worker exits, gunicorn starts the next."""
+    append(
+        checkout / "app/gunicorn.conf.py",
+        '\n\ndef on_starting(server: Any) -> None:\n    raise SystemExit("this web cannot start")\n',
+    )
 
 
 def dead_worker(checkout: Path) -> None:
