@@ -24,9 +24,8 @@ def staging_is_this_machine(checkout: Path) -> None:
     """Staging has the settings and the engine of dev: what the pipeline rolls out to is a person's to say."""
     for name in ("infra/environments/{}.env", "infra/inventories/{}/hosts.yml"):
         dev = (checkout / name.format("dev")).read_text()
-        (checkout / name.format("staging")).write_text(
-            dev.replace("_environment: dev", "_environment: staging")
-        )
+        its = dev.replace("_environment: dev", "_environment: staging").replace("_demo: true", "_demo: false")
+        (checkout / name.format("staging")).write_text(its)
 
 
 class Staging(Checkout):
