@@ -61,7 +61,9 @@ def jenkins(project: Place, event: Event, **told: str) -> Run:
     if not JENKINSFILE:
         absent("runners", "JENKINSFILE names no command")
     out = project.state / "jenkins"
-    kept = {name: {"kind": "file", "path": f"/nowhere/{name}"} for name in sorted(SECRETS)}
+    kept = {name: {"kind": "file", "path": str(project.state / name)} for name in sorted(SECRETS)}
+    for name in kept:
+        (project.state / name).write_text("of nobody\n")
     credentials = project.state / "credentials.json"
     credentials.write_text(json.dumps(kept))
     words = [
