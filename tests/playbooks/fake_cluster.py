@@ -70,7 +70,7 @@ class FakeCluster(Cluster):
     def log(
         self, pod: str, container: str = "", *, tail: int | None = None, sure: bool = False, **options: Any
     ) -> str:
-        return self.said.get(pod, "")
+        return self.said.get(f"{pod} before" if options.get("previous") else pod, "")
 
     def touch(self, kind: str, name: str) -> None:
         """Have somebody else write an object."""

@@ -143,3 +143,13 @@ def test_a_candidate_that_is_about_to_go_is_waited_for_no_more() -> None:
     cluster = FakeCluster(pod("candidate-2", due=30))
     with pytest.raises(RolloutError, match="candidate-2 was deleted"):
         ClusterSlots(cluster, held(cluster), SERVICE, 1)._not_ready(["candidate-2"])
+
+
+@pytest.mark.parametrize("before", ["unable to retrieve container logs for containerd://7743ea33", ""])
+def test_a_crash_whose_container_was_swept_away_is_told_by_the_next_one(before: str) -> None:
+    cluster, crashed = FakeCluster(), pod("web-1", "web-new", NEW, ready=False)
+    crashed["status"]["containerStatuses"] = [{"name": "web", "restartCount": 2, "ready": False}]
+    cluster.said = {"web-1 before": before, "web-1": "no spring\n"}
+    assert kube_pods.words(cluster, crashed) == "it said: no spring"
+    del cluster.said["web-1"]
+    assert kube_pods.words(cluster, crashed) == "it said nothing"

@@ -28,6 +28,8 @@ OVERDUE_SECONDS = 30.0
 """How much longer than its grace period a pod may take to be gone, on a node that is busy; a dead one never says so."""
 EVERY_SECONDS = 0.3
 WORDS = 300
+SWEPT = "unable to retrieve container logs for "
+"""What a kubelet answers, as if the container had said it, when it has swept away one that ended."""
 TAIL = 400
 """Lines of a log that are looked at: Django's tracebacks are long."""
 
@@ -140,9 +142,12 @@ def words(cluster: Cluster, pod: Thing, of: Thing | None = None) -> str:
     """
     of = of or next(iter((pod.get("status") or {}).get("containerStatuses") or []), {})
     container = of.get("name", pod["spec"]["containers"][0]["name"])
-    previous = bool(of.get("restartCount")) and not of.get("ready")
-    lines = cluster.log(pod["metadata"]["name"], container, tail=TAIL, previous=previous).strip().splitlines()
-    return f"it said: {last_words(lines)[:WORDS]}" if lines else "it said nothing"
+    crashed = bool(of.get("restartCount")) and not of.get("ready")
+    for previous in (True, False) if crashed else (False,):
+        said = cluster.log(pod["metadata"]["name"], container, tail=TAIL, previous=previous).strip()
+        if said and not said.startswith(SWEPT):
+            return f"it said: {last_words(said.splitlines())[:WORDS]}"
+    return "it said nothing"
 
 
 def missing(pod: Thing) -> str:
