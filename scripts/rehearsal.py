@@ -34,6 +34,7 @@ LOOSE = """
 SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint
 WHERE contype = 'f' AND NOT conrelid::regclass::text = ANY(%s) AND confrelid::regclass::text = ANY(%s)
 """
+REPORTS_WITHIN = 5.0  # seconds
 SESSIONS = "SELECT sessions FROM pg_stat_database WHERE datname = %s"
 
 
@@ -126,16 +127,20 @@ class Rehearsal:
                 f"tests of {self.name} fail on the new schema: {which}; "
                 "leave it what it needs until the release after: docs/migrations.md, Expand, then contract"
             )
-        elif not self.sessions(its):
+        elif not self.used(its):
             yield f"the tests of {self.name} used no {its}, so they say nothing; mend `tests`: docs/service-file.md"
         else:
             print(f"the tests of {self.name} pass on the new schema: {time.monotonic() - began:.0f} s")
 
-    def sessions(self, name: str) -> int:
-        """How many connections a database has seen."""
+    def used(self, name: str) -> bool:
+        """Whether a database has seen a connection: a server process reports it shortly after it has ended."""
+        end = time.monotonic() + REPORTS_WITHIN
         with self.server.connect() as connection:
-            time.sleep(1)  # a server process reports when it ends
-            return int((connection.execute(SESSIONS, [name]).fetchone() or (0,))[0])
+            while not (seen := (connection.execute(SESSIONS, [name]).fetchone() or (0,))[0]):
+                if time.monotonic() > end:
+                    break
+                time.sleep(0.1)
+        return bool(seen)
 
     def data(self) -> Iterator[str]:
         """Apply the new migrations forward, back and forward again where there are rows."""

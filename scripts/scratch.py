@@ -121,8 +121,8 @@ def _with_password(url: str) -> str:
 @contextmanager
 def _container() -> Iterator[str]:
     name, password = f"migrations-{uuid.uuid4().hex[:12]}", secrets.token_hex(16)
+    _docker("version")
     try:
-        _docker("version")
         options = ["--detach", "--name", name, "--publish", "127.0.0.1::5432", "--env", "POSTGRES_PASSWORD"]
         _docker("run", *options, IMAGE, POSTGRES_PASSWORD=password)
         port = _docker("port", name, "5432/tcp").split(":")[-1].strip()

@@ -6,6 +6,8 @@ import hashlib
 import os
 import re
 import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +20,7 @@ from tests.app import servers
 from tests.playbooks.untouched import refusal
 from tests.rollout.another import become_the_guestbook
 from tests.rollout.changes import append
-from tests.rollout.checkout import Checkout, Run, wait_until
+from tests.rollout.checkout import REPOSITORY, Checkout, Run, wait_until
 
 PACKAGE = "inkwell"
 GUESTS = "src/guests"
@@ -133,6 +135,15 @@ def test_without_postgresql_it_is_said_in_a_line_and_fails_where_that_is_require
     assert refusal(book.migrations(**NO_ENGINE, REQUIRE="postgresql")).startswith(
         "there is no PostgreSQL to try them on"
     )
+
+
+def test_a_machine_without_docker_has_no_postgresql_and_no_traceback(tmp_path: Path) -> None:
+    asked = "scratch.server().__enter__()"
+    code = f"import scratch\ntry:\n    {asked}\nexcept scratch.AbsentError as error:\n    print(error)"
+    folders = f"{REPOSITORY}/scripts:{REPOSITORY}/playbooks/plugins/module_utils"
+    told = {"PATH": str(tmp_path), "PYTHONPATH": folders}
+    done = subprocess.run([sys.executable, "-c", code], env=told, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("docker version: "), done.stderr
 
 
 @pytest.mark.verify

@@ -32,8 +32,11 @@ def broken(root: Path) -> Iterator[str]:
             yield from _permissions(where, job)
             if "uses" not in job:
                 yield from _limits(where, job)
-                for step in job["steps"]:
-                    yield from _step(where, step)
+            for step in job.get("steps", []):
+                yield from _step(where, step)
+            # A rule against what hides a failure, not one that does.
+            if any(each.get("continue-on-error") for each in (job, *job.get("steps", []))):
+                yield f"hidden failure: {where}: continue-on-error"
 
 
 def _permissions(where: str, job: Job) -> Iterator[str]:
@@ -56,13 +59,9 @@ def _limits(where: str, job: Job) -> Iterator[str]:
         yield f"environment: {where} has none, so nobody is asked"
     if reaches and (job.get("concurrency") or {}).get("cancel-in-progress") is not False:
         yield f"concurrency: {where}: what changes servers may be cut off, or run twice at once"
-    if job.get("continue-on-error"):
-        yield f"hidden failure: {where}: continue-on-error"
 
 
 def _step(where: str, step: dict[str, Any]) -> Iterator[str]:
-    if step.get("continue-on-error"):
-        yield f"hidden failure: {where}: continue-on-error"
     if "run" in step:
         yield from commands.broken(where, step["run"])
         if "if" in step:
