@@ -1,4 +1,4 @@
-"""Runs a module of the rollout; that its host cannot be reached is a failure of the module's like any other.
+"""Runs the modules named rollout_*; that its host cannot be reached is a failure of the module's like any other.
 
 To Ansible an unreachable host has neither failed nor can it be rescued: it silently leaves the plays. A rollout takes
 one verdict for all hosts, so it has to hear of it. The links beside this file are named as the modules are.

@@ -1,1 +1,0 @@
-rollout_act.py
