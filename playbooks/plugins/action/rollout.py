@@ -1,7 +1,7 @@
 """Runs the modules named rollout_*; that its host cannot be reached is a failure of the module's like any other.
 
 To Ansible an unreachable host has neither failed nor can it be rescued: it silently leaves the plays. A rollout takes
-one verdict for all hosts, so it has to hear of it. The links beside this file are named as the modules are.
+one verdict for all hosts, so it has to hear of it.
 """
 
 from __future__ import annotations
