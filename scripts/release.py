@@ -16,7 +16,7 @@ import yaml
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "playbooks/plugins/module_utils"))
 
-from rollout import bundle, image, sbom, service, signature  # noqa: E402
+from rollout import bundle, image, published, sbom, service, signature  # noqa: E402
 from rollout.errors import RolloutError, line_of  # noqa: E402
 from rollout.place import Place  # noqa: E402
 
@@ -77,23 +77,31 @@ def build(store: Path) -> str:
 
 def registry() -> str:
     """Where images are pushed to: REGISTRY, or what the environment's inventory names; "" for nowhere."""
+    return os.environ.get("REGISTRY") or named("rollout_registry")
+
+
+def named(variable: str) -> str:
+    """What the environment's inventory says for all hosts; "" where it says nothing."""
     default = f"infra/inventories/{os.environ.get('ENV') or 'dev'}/hosts.yml"
     files = [CHECKOUT / name for name in (os.environ.get("INVENTORY") or default).split(",")]
-    named = os.environ.get("REGISTRY", "")
-    for file in files[::-1]:  # a later one overrides what an earlier one says
-        if not named and file.suffix in (".yml", ".yaml") and file.exists():
+    said = ""
+    for file in files:  # a later one overrides what an earlier one says
+        if file.suffix in (".yml", ".yaml") and file.exists():
             groups = yaml.safe_load(file.read_text()) or {}
-            named = ((groups.get("all") or {}).get("vars") or {}).get("rollout_registry", "")
-    return named
+            said = ((groups.get("all") or {}).get("vars") or {}).get(variable, said)
+    return said
 
 
 def build_bundle(store: Path) -> str:
     """Build the checkout's bundle, and sign it where SIGNING_KEY says with what, unless the store has that already.
 
+    Where it was published it is not built but taken from there: every environment runs the same bytes.
     What is kept without a signature is built again before it is signed, to the same bytes where nobody touched it.
     """
     made_from, facts = source(), service.load(CHECKOUT / service.FILE)
     path, key = bundle.path_of(store, facts.name, made_from.version), os.environ.get("SIGNING_KEY", "")
+    if folder := named("rollout_published"):
+        published.fetch(Path(folder), path)
     if path.exists():
         bundle.verify(path)
         if not key or signature.path_of(path).exists():

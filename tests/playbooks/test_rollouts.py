@@ -219,6 +219,43 @@ def test_a_rollback_needs_the_bundle_or_the_unpacked_release_not_both(up: Checko
     assert up.version()["version"] == first, "from the bundle alone"
 
 
+def test_what_one_published_another_rolls_out_and_back_without_building_it(up: Checkout, tmp_path: Path) -> None:
+    first = serving(up)
+    shared, said = tmp_path / "releases", tmp_path / "shared.yml"
+    said.write_text(f"all: {{vars: {{rollout_published: {shared}}}}}")
+    inventory = f"INVENTORY=infra/inventories/dev/hosts.yml,{said}"
+    with untouched(up):
+        line = refusal(up.make("deploy", inventory, f"VERSION={first}", check=False))
+    assert f"{shared}, where releases are published, is no folder here; mount it" in line
+    shared.mkdir()
+    up.make("deploy", inventory, f"VERSION={first}", "DRY_RUN=1")
+    assert not list(shared.iterdir())
+    up.make("deploy", inventory, f"VERSION={first}")
+    up.commit(visible_text("what another machine rolls back"))
+    up.make("deploy", inventory)
+    second = serving(up)
+
+    other = Checkout(tmp_path, port=up.port)
+    other.environment["ROLLOUT_ROOT"] = str(up.root)
+    shutil.rmtree(unpacked(up, first))
+    other.make("rollback", inventory, f"VERSION={first}")
+    assert up.version()["version"] == first
+    other.run("git", "pull", "--quiet", str(up.path))
+    shutil.rmtree(other.path / ".cache")
+    assert "is there already" in other.make("build", inventory).output
+    assert not (other.path / ".cache").exists(), "nothing was built"
+    other.make("deploy", inventory)
+    assert up.version()["version"] == second
+    for version in (first, second):
+        assert bundle(up, version).read_bytes() == bundle(other, version).read_bytes()
+
+    with bundle(other, second).open("ab") as file:
+        file.write(b"another byte")
+    with untouched(up):
+        line = refusal(other.make("deploy", inventory, f"VERSION={second}", check=False))
+    assert f"is not the one that {shared} has; delete it" in line
+
+
 @pytest.mark.chaos
 def test_the_oldest_releases_are_pruned_and_never_the_running_or_the_previous_one(up: Checkout) -> None:
     running, previous, before = serving(up), up.read("current")["previous"], kept(up)
