@@ -120,6 +120,8 @@ def test_a_folder_that_is_not_mounted_is_an_error_and_not_made(folder: Path) -> 
     ours = store(folder, "ours", "bytes")
     folder.rmdir()
     for act in (published.fetch, published.publish):
-        with pytest.raises(RolloutError, match=r"shared, where releases are published, is no folder here; mount it"):
+        with pytest.raises(
+            RolloutError, match=r"shared, where releases are published, is no folder here; mount it"
+        ):
             act(folder, ours)
     assert not folder.exists()

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: bundle_published
 short_description: Share a bundle with everybody who rolls out
 description:
-  - C(fetched) takes the bundle from the folder where the store has none; a release that the folder does not have changes nothing.
+  - C(fetched) takes the bundle from the folder where the store has none. What the folder does not have changes nothing.
   - C(published) puts it there once. Another bundle of the same name is refused either way.
 options:
   bundle: {description: The bundle in the store, type: path, required: true}

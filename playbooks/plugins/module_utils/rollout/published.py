@@ -15,7 +15,7 @@ SUFFIXES = (".tar.sha256", ".tar.sig", ".tar")
 
 
 def fetch(folder: Path, bundle: Path) -> bool:
-    """Take a bundle, or only its signature, from the folder where the store has none. Returns whether the folder has it.
+    """Take a bundle, or only its signature, from the folder where the store has none. Returns whether it is there.
 
     :raises RolloutError: there is no such folder, its bundle is corrupt, or the store has another of that name.
     """
