@@ -19,7 +19,7 @@ import yaml
 from tests.coverage import steps
 from tests.coverage.lines import Line
 
-MEASURED = ("k8s/**/*.yaml", "infra/docker/*", "jenkins/*enkinsfile", ".github/workflows/*.yml")
+MEASURED = ("k8s/**/*.yaml", "infra/docker/*", "jenkins/*enkinsfile", ".github/*s/**/*.yml")
 KUSTOMIZATION = "kustomization.yaml"
 STAGE = re.compile(r"^FROM (\S+)(?: AS (\S+))?$", re.MULTILINE)
 LAST = "the image"
@@ -58,10 +58,8 @@ def parts(file: Path) -> Iterator[tuple[str, int, str]]:
     elif file.name.startswith("compose"):
         for name in yaml.safe_load(text).get("services", {}):
             yield "service", _line(text, rf"^  {re.escape(name)}:"), name
-    elif file.match("jenkins/*enkinsfile"):
-        yield from (("step", step.line, step.name) for step in steps.of_jenkinsfile(text))
-    elif file.match("workflows/*.yml"):
-        yield from (("step", step.line, step.name) for step in steps.of_workflow(text))
+    elif read := next((steps.OF[pattern] for pattern in steps.OF if file.match(pattern)), None):
+        yield from (("step", step.line, step.name) for step in read(text))
     elif file.name == KUSTOMIZATION:
         yield from _kustomized(text)
     elif file.suffix == ".yaml":

@@ -66,9 +66,25 @@ def of_workflow(text: str) -> Iterator[Step]:
             yield Step(next(at), f"{name}: {number}")
 
 
+def of_action(text: str) -> Iterator[Step]:
+    """Each step of an action of our own."""
+    at = (number for number, line in enumerate(text.splitlines(), 1) if re.match(r"    - ", line))
+    told = yaml.safe_load(text)
+    for number, step in enumerate(told["runs"]["steps"]):
+        yield Step(next(at), f"{told['name']}: {step.get('id', number)}")
+
+
+OF = {"jenkins/*enkinsfile": of_jenkinsfile, "workflows/*.yml": of_workflow, "action.yml": of_action}
+"""What reads the steps of a file, by the file's name."""
+
+
 def ran_on_github(output: str) -> Iterator[tuple[str, str]]:
-    """A job and the name of its step, for each that act says was begun."""
+    """A job, or the path of an action of our own, and the name of its step, for each that act says was begun."""
     for line in output.splitlines():
         record = json.loads(line) if line.startswith("{") else {}
         if record.get("stage") == "Main" and record.get("stepResult") in ("success", "failure"):
-            yield record["jobID"], f"{record['jobID']}: {record['stepID'][0]}"
+            where, (number, *within) = record["jobID"], record["stepID"]
+            if not within:
+                yield where, f"{where}: {number}"
+            elif len(within) == 1 and record["step"].startswith("./"):
+                yield record["step"], f"{record['step'].rpartition('/')[2]}: {within[0]}"

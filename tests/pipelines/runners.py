@@ -118,13 +118,20 @@ def github(project: Place, event: Event, matrix: str = "", **told: str) -> Run:
     words += ["--platform", f"{IMAGE}=-self-hosted", "--no-cache-server", "--rm", "--json", "--verbose"]
     words += [f"--local-repository={uses}={ACTIONS / folder}" for uses, folder in actions(project.path)]
     words += ["--matrix", matrix] if matrix else []
-    for key, value in {"ARTIFACTS": str(artifacts), "GIT_PAGER": "cat", **told}.items():
+    for key, value in {
+        "ARTIFACTS": str(artifacts),
+        "GIT_PAGER": "cat",
+        "VAULT": "https://vault.example",
+        **told,
+    }.items():
         words += ["--env", f"{key}={value}", "--var", f"{key}={value}"]
     done = _run(project, words, told)
     called = ROOT / ".github/workflows/rollout.yml"
     own = ROOT / f".github/workflows/{event.workflow}.yml"
-    for job, step in steps.ran_on_github(done.stdout):
-        parts.ran(ROOT, own if job in yaml.safe_load(own.read_text())["jobs"] else called, [step])
+    jobs = yaml.safe_load(own.read_text())["jobs"]
+    for where, step in steps.ran_on_github(done.stdout):
+        file = own if where in jobs else ROOT / where / "action.yml" if where.startswith("./") else called
+        parts.ran(ROOT, file, [step])
     records = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     failed = " ".join(
         record["step"]

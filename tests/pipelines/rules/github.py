@@ -20,7 +20,7 @@ WIDEST = 120
 
 
 def broken(root: Path) -> Iterator[str]:
-    """A line for each rule that the workflows break."""
+    """A line for each rule that the workflows, and the actions of our own, break."""
     for file in sorted((root / ".github/workflows").glob("*.yml")):
         told = yaml.safe_load(file.read_text())
         if told.get("permissions") != {}:
@@ -28,15 +28,22 @@ def broken(root: Path) -> Iterator[str]:
         if "pull_request_target" in told[True]:  # what YAML 1.1 makes of `on`
             yield f"trigger: {file.name}: a fork's code would see secrets"
         for name, job in told["jobs"].items():
-            where = f"{file.name} {name}"
-            yield from _permissions(where, job)
-            if "uses" not in job:
-                yield from _limits(where, job)
-            for step in job.get("steps", []):
-                yield from _step(where, step)
-            # A rule against what hides a failure, not one that does.
-            if any(each.get("continue-on-error") for each in (job, *job.get("steps", []))):
-                yield f"hidden failure: {where}: continue-on-error"
+            yield from _job(f"{file.name} {name}", job)
+    for file in sorted((root / ".github/actions").glob("*/action.yml")):
+        where = file.parent.name
+        for step in yaml.safe_load(file.read_text())["runs"]["steps"]:
+            yield from _uses(where, step) if "uses" in step else commands.hiding(where, step["run"])
+
+
+def _job(where: str, job: Job) -> Iterator[str]:
+    yield from _permissions(where, job)
+    if "uses" not in job:
+        yield from _limits(where, job)
+    for step in job.get("steps", []):
+        yield from _step(where, step)
+    # A rule against what hides a failure, not one that does.
+    if any(each.get("continue-on-error") for each in (job, *job.get("steps", []))):
+        yield f"hidden failure: {where}: continue-on-error"
 
 
 def _permissions(where: str, job: Job) -> Iterator[str]:
@@ -45,6 +52,10 @@ def _permissions(where: str, job: Job) -> Iterator[str]:
             yield f"permissions: {where}: {what}: {level}"
         elif what == "id-token" and not (job.get("environment") or "uses" in job):
             yield f"permissions: {where}: {what} without an environment"
+        elif what == "id-token" and not any(
+            each.get("uses", "").startswith("./") for each in (job, *job.get("steps", []))
+        ):
+            yield f"permissions: {where}: {what}, and nobody is shown it"
     if job.get("secrets"):
         yield f"secrets: {where}: all are handed on"
 
@@ -66,9 +77,13 @@ def _step(where: str, step: dict[str, Any]) -> Iterator[str]:
         yield from commands.broken(where, step["run"])
         if "if" in step:
             yield f"condition: {where}: {step['run']} runs only if {step['if']}"
-        return
+    else:
+        yield from _uses(where, step)
+
+
+def _uses(where: str, step: dict[str, Any]) -> Iterator[str]:
     kept = step.get("with", {}).get("persist-credentials")
-    if not PINNED.match(step["uses"]):
+    if not PINNED.match(step["uses"]) and not step["uses"].startswith("./"):  # what this commit holds itself
         yield f"unpinned: {where}: {step['uses']}"
     if step["uses"].startswith("actions/checkout@") and kept is not False:
         yield f"credentials: {where}: the checkout keeps its token"
