@@ -223,7 +223,7 @@ def test_what_one_published_another_rolls_out_and_back_without_building_it(
     up: Checkout, tmp_path: Path
 ) -> None:
     first = serving(up)
-    shared, said = tmp_path / "releases", tmp_path / "shared.yml"
+    shared, said = tmp_path / "published", tmp_path / "published.yml"
     said.write_text(f"all: {{vars: {{rollout_published: {shared}}}}}")
     inventory = f"INVENTORY=infra/inventories/dev/hosts.yml,{said}"
     with untouched(up):
