@@ -99,9 +99,12 @@ def test_a_web_that_crashes_again_and_again_reaches_no_user(site: ClusterSite) -
 
 
 @pytest.mark.chaos
-def test_a_crashing_worker_is_undone_with_its_settings(site: ClusterSite) -> None:
+def test_a_crashing_worker_is_undone_with_its_settings_and_what_it_said_is_kept(
+    site: ClusterSite, namespace: Namespace
+) -> None:
     with site.losing_nothing("a worker crashes"):
         site.refused("this worker cannot start", setting("WEB_THREADS", "3"), dead_worker)
+    assert "this worker cannot start" in namespace.make("logs", "PROCESS=worker").output
 
 
 @pytest.mark.chaos

@@ -393,6 +393,15 @@ def test_an_undo_goes_on_through_trouble(line: str) -> None:
     assert site.slots.undo() == "v1 serves"
 
 
+def test_an_undo_keeps_what_the_pods_said_that_it_takes_away() -> None:
+    site = Site()
+    site.cluster.apply(pod("web-new", number=2))
+    site.cluster.said = {"web-new": "2027-01-15T08:00:00Z this web cannot start"}
+    site.slots.undo()
+    assert "said-2" in site.cluster.names("ConfigMap")
+    assert "said-1" not in site.cluster.names("ConfigMap")
+
+
 def test_an_undo_that_never_can_be_done_says_so_in_the_end() -> None:
     site = Site()
     site.fails("replace Deployment web", RolloutError("the quota is exceeded"), times=1000)

@@ -65,7 +65,8 @@ class CallbackModule(CallbackBase):
     def v2_runner_retry(self, result: Any) -> None:
         if not self._waited:
             self._waited = True
-            self._say(f"  waiting: {result._result.get('msg', '')}")
+            why, _, _ = result._result.get("msg", "").partition("; ")  # the remedy is to wait
+            self._say(f"  waiting: {why}")
 
     def v2_runner_on_ok(self, result: Any) -> None:
         if result._task.action in LEASES:

@@ -106,8 +106,9 @@ def waited(cluster: Cluster, things: list[Thing], seconds: float) -> None:
             labels = there["spec"]["selector"]["matchLabels"]
             pods = cluster.every("Pod", ",".join(f"{key}={value}" for key, value in labels.items()))
             for pod in filter(kube_pods.stays, pods):
-                if why := kube_pods.trouble(cluster, pod):
-                    raise RolloutError(why, f"`kubectl -n {cluster.namespace} describe pod` tells more")
+                more = f"`kubectl -n {cluster.namespace} describe pod` tells more"
+                if why := kube_pods.trouble(cluster, pod, more):
+                    raise why
             if time.monotonic() > end:
                 lacks = kube_pods.missing(pods[0]) if pods else "it has no pod"
                 raise RolloutError(

@@ -13,7 +13,7 @@ options:
   state: {description: What to look at, choices: [status, smoke, logs, history], required: true}
   service: {description: The service file, type: path, required: true}
   version: {description: The release that ought to answer; empty for the recorded one, type: str, default: ""}
-  processes: {description: Whose lines to read, type: list, elements: str, default: []}
+  processes: {description: Whose lines to read; none for all, type: list, elements: str, default: []}
   since: {description: How long ago the oldest line may be (90s, 10m, 2h or 1d), type: str, default: 10m}
   last: {description: How many rollouts to tell, type: int, default: 20}
 author: [The maintainers (@maintainers)]
@@ -31,7 +31,7 @@ said: {description: The lines by time - seconds since 1970, pod, text, type: lis
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.rollout import kube_status, record, service
+from ansible.module_utils.rollout import kube_said, kube_status, record, service
 from ansible.module_utils.rollout.errors import RolloutError, line_of
 from ansible.module_utils.rollout.kube import Cluster
 from ansible.module_utils.rollout.kube_journal import Journal
@@ -56,7 +56,7 @@ def main() -> None:
         cluster = Cluster(told["namespace"], told["context"])
         facts = service.load(Path(told["service"]))
         if told["state"] == "logs":
-            said = kube_status.said(cluster, told["processes"], told["since"])
+            said = kube_said.newest(cluster, told["processes"], told["since"])
             module.exit_json(changed=False, report=[], said=said)
         if told["state"] == "history":
             rollouts = Journal(cluster).history[-told["last"] :]

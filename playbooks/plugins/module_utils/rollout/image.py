@@ -98,7 +98,8 @@ def pushed(registry: str, name: str, version: str, architectures: set[str]) -> s
     found = known(registry, name, version)
     if not found:
         raise RolloutError(
-            f"{registry} has no image {name}:{version}", "`make deploy` without VERSION builds it"
+            f"{registry} has no image {name}:{version}",
+            "`make history` tells what was rolled out; without VERSION this commit's is built",
         )
     images = found["image"] if "architecture" not in found["image"] else {"": found["image"]}
     built = {each["architecture"] for each in images.values()}

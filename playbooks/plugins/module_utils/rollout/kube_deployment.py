@@ -24,7 +24,7 @@ def unfinished(cluster: Cluster, lease: ClusterLease, name: str, number: int) ->
     mine, others = _pods(cluster, deployment, number)
     for pod in mine:
         if why := kube_pods.trouble(cluster, pod):
-            raise RolloutError(why, "`make logs` tells more")
+            raise why
     if waiting := [pod for pod in mine if not kube_pods.ready(pod)]:
         pod, said = waiting[-1], kube_pods.words(cluster, waiting[-1])
         return f"{pod['metadata']['name']} is not ready: {kube_pods.missing(pod)}; {said}"

@@ -4,6 +4,7 @@ rollout          `current`: the release that serves; `rollout`: the one under wa
                  killed); `history`: a line for each that ended
 release-NUMBER   all objects of a rollout as they were applied, gzipped: what undo and rollback go back to. Secrets are
                  in none of them: they name one, whose name tells its content
+said-NUMBER      what the pods of a rollout said that was undone (kube_said)
 """
 
 from __future__ import annotations

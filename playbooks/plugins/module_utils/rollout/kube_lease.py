@@ -123,8 +123,12 @@ class ClusterLease:
         return lease
 
     def _expired(self, spec: dict[str, Any]) -> bool:
+        return self._cluster.now() >= self._end(spec)
+
+    @staticmethod
+    def _end(spec: dict[str, Any]) -> float:
         renewed = datetime.strptime(spec["renewTime"], FORMAT).replace(tzinfo=UTC).timestamp()
-        return self._cluster.now() >= renewed + int(spec["leaseDurationSeconds"])
+        return renewed + int(spec["leaseDurationSeconds"])
 
     def _time(self) -> str:
         return datetime.fromtimestamp(self._cluster.now(), UTC).strftime(FORMAT)
@@ -133,10 +137,12 @@ class ClusterLease:
     def _spec(lease: dict[str, Any] | None) -> dict[str, Any]:
         return (lease or {}).get("spec") or {}
 
-    @staticmethod
-    def _words(spec: dict[str, Any]) -> str:
+    @classmethod
+    def _words(cls, spec: dict[str, Any]) -> str:
+        until = datetime.fromtimestamp(cls._end(spec), UTC)
         return (
-            f"number {spec['leaseTransitions']} is {spec['holderIdentity']} since {spec['acquireTime'][:19]}Z"
+            f"number {spec['leaseTransitions']} is {spec['holderIdentity']} since {spec['acquireTime'][:19]}Z, "
+            f"until {until:%H:%M:%S}Z unless renewed"
         )
 
     def _held(self, spec: dict[str, Any]) -> LeaseHeld:

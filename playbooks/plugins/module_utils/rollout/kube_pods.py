@@ -10,15 +10,8 @@ from typing import Any
 from .errors import RolloutError, last_words
 from .kube import Cluster, Thing
 
-HOPELESS = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-}
+IMAGELESS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+HOPELESS = IMAGELESS | {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 """Reasons to wait of which none ends without somebody's doing."""
 CRASHING_SECONDS = 15.0
 """How long a container may crash: a database that is just coming back is no fault of the release."""
@@ -75,28 +68,41 @@ def ended(pod: Thing) -> str:
     return phase if phase in ("Succeeded", "Failed") else ""
 
 
-def trouble(cluster: Cluster, pod: Thing) -> str:
-    """Why a pod will not become ready, or "" as long as it may."""
+def trouble(cluster: Cluster, pod: Thing, more: str = "`make logs` tells more") -> RolloutError | None:
+    """Why a pod will not become ready; None as long as it may.
+
+    :param more: where a person finds more than its last words.
+    """
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     scheduled = _condition(pod, "PodScheduled")
     if (
         scheduled.get("reason") == "Unschedulable"
         and _age(cluster, pod["metadata"]["creationTimestamp"]) > PENDING_SECONDS
     ):
-        return f"no node has room for {name}: {scheduled['message']}"
+        return RolloutError(
+            f"no node has room for {name}: {scheduled['message']}", "let it ask for less, or add a node"
+        )
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in HOPELESS:
-            return f"{name} cannot start: {waiting['reason']}: {waiting.get('message', '')[:WORDS]}"
+            return RolloutError(
+                f"{name} cannot start: {waiting['reason']}: {waiting.get('message', '')[:WORDS]}",
+                "look whether the nodes can pull that image"
+                if waiting["reason"] in IMAGELESS
+                else "mend its manifest",
+            )
         last = (container.get("lastState") or {}).get("terminated") or {}
         crashing = container.get("restartCount", 0) > 0 and not container.get("ready")
         if crashing and last and _age(cluster, pod["metadata"]["creationTimestamp"]) > CRASHING_SECONDS:
             times = container["restartCount"]
             said = words(cluster, pod, container)
-            return f"{name} dies: status {last.get('exitCode')}, restarted {times} times; {said}"
+            return RolloutError(
+                f"{name} dies: status {last.get('exitCode')}, restarted {times} times; {said}", more
+            )
     if ended(pod) == "Failed":
-        return f"{name} failed: {status.get('message') or status.get('reason') or words(cluster, pod)}"
-    return ""
+        why = status.get("message") or status.get("reason") or words(cluster, pod)
+        return RolloutError(f"{name} failed: {why}", more)
+    return None
 
 
 def outcome(cluster: Cluster, pod: Thing, seconds: float) -> str:
@@ -108,7 +114,7 @@ def outcome(cluster: Cluster, pod: Thing, seconds: float) -> str:
     name, end = pod["metadata"]["name"], time.monotonic() + seconds
     while not ended(pod):
         if why := trouble(cluster, pod):
-            raise RolloutError(why)
+            raise why
         if overdue(cluster, pod):
             raise RolloutError(f"{name} was deleted, and its node does not say that it ended")
         if time.monotonic() > end:

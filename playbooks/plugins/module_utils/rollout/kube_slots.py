@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from . import database, kube_pods, kube_release, record
+from . import database, kube_pods, kube_release, kube_said, record
 from .errors import RolloutError, StaleLease, counted
 from .kube import Cluster, Thing, uncontested
 from .kube_deployment import unfinished
@@ -219,11 +219,13 @@ class ClusterSlots:
 
     def _undo(self) -> str:
         rollout, current = self._journal.rollout or {}, self._journal.current
-        self._stop_commands()
-        kept = self._journal.kept()
         begun = {each["number"] for each in (rollout, rollout.get("killed") or rollout) if each} - {
             (current or {}).get("number")
         }
+        for number in sorted(begun):
+            kube_said.keep(self._cluster, self._lease, number)
+        self._stop_commands()
+        kept = self._journal.kept()
         doomed = [each for number in begun if number in kept for each in self._objects(number)]
         if not current:
             self._remove(doomed, set())
@@ -411,7 +413,7 @@ class ClusterSlots:
             if not pod or "deletionTimestamp" in pod["metadata"]:
                 raise RolloutError(f"{name} was deleted", "deploy again")
             if why := kube_pods.trouble(self._cluster, pod):
-                raise RolloutError(why, "`make logs` tells more")
+                raise why
             if not kube_pods.ready(pod):
                 return f"{name} is not ready: {kube_pods.missing(pod)}; {kube_pods.words(self._cluster, pod)}"
         return ""

@@ -1,9 +1,6 @@
-"""What runs in a namespace, whether it is well, and what it said. Nothing here changes anything."""
+"""What runs in a namespace, and whether it is well. Nothing here changes anything."""
 
 from __future__ import annotations
-
-import re
-from datetime import datetime
 
 from . import kube_pods, record
 from .errors import RolloutError, counted
@@ -12,10 +9,7 @@ from .kube_journal import Journal
 from .kube_lease import ClusterLease
 from .kube_release import COMPONENT, NUMBER, VERSION
 from .kube_slots import ClusterSlots
-from .logs import MOST_LINES, ago, shown
 from .service import Service
-
-STAMPED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z (.*)")
 
 
 def report(cluster: Cluster, service: Service) -> list[str]:
@@ -72,28 +66,3 @@ def smoke(cluster: Cluster, service: Service, version: str) -> list[str]:
         raise RolloutError(f"no web of {current['version']} is ready", "`make status` tells more")
     answers = [f"{name}: {slots.ask_everything(name, expected)}" for name in webs]
     return [*answers, f"{expected} is well"]
-
-
-def said(cluster: Cluster, processes: list[str], since: str) -> list[tuple[float, str, str]]:
-    """The newest lines of all pods of these processes, oldest first: when, who, what. At most MOST_LINES."""
-    lines = []
-    for pod in cluster.every("Pod", f"{COMPONENT} in ({', '.join(processes)})"):
-        name = pod["metadata"]["name"]
-        for container in pod["spec"]["containers"]:
-            text = cluster.log(
-                name,
-                container["name"],
-                tail=MOST_LINES + 1,
-                since_seconds=max(1, ago(since)),
-                timestamps=True,
-            )
-            for line in text.splitlines():
-                if (found := STAMPED.fullmatch(line)) and found[3].strip():
-                    at = datetime.fromisoformat(f"{found[1]}+00:00").timestamp() + float(found[2] or 0)
-                    lines.append((at, name, shown(found[3])))
-    lines.sort(key=lambda line: line[0])
-    if len(lines) > MOST_LINES:
-        lines = lines[-MOST_LINES:]
-        words = f"(older lines are left out: at most {MOST_LINES} are told; a shorter SINCE tells fewer)"
-        lines[0] = (lines[0][0], "logs", words)
-    return lines
