@@ -63,7 +63,8 @@ def jenkins(project: Place, event: Event, **told: str) -> Run:
     out = project.state / "jenkins"
     kept = {name: {"kind": "file", "path": str(project.state / name)} for name in sorted(SECRETS)}
     for name in kept:
-        (project.state / name).write_text("of nobody\n")
+        if not (project.state / name).exists():
+            (project.state / name).write_text("of nobody\n")
     credentials = project.state / "credentials.json"
     credentials.write_text(json.dumps(kept))
     words = [

@@ -1,6 +1,7 @@
 """Jenkins and GitHub take a real commit through the real stages, up to a service that runs it."""
 
 import hashlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from tests.pipelines.graph import EVENTS, Event
 from tests.pipelines.runners import Run, github, jenkins
 from tests.rollout.changes import visible_text
 from tests.rollout.checkout import Checkout
+from tests.rollout.fleet import Fleet
 from tests.scripts.advisories import advisory, database
 
 pytestmark = pytest.mark.verify
@@ -40,6 +42,29 @@ class Staging(Checkout):
     @property
     def state(self) -> Path:
         return self.folder / "state"
+
+
+class Servers(Fleet):
+    """The same, and what it rolls out to are hosts."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        del self.environment["RELEASES"]
+        self.state.mkdir()
+        shutil.copy(self.environment["ANSIBLE_VAULT_PASSWORD_FILE"], self.state / "vault-staging")
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    made = Servers(Path(tempfile.mkdtemp(prefix="runners-")))
+    with made.machines.alone():
+        made.make("site", seconds=600)
+        yield made
+        made.remove()
 
 
 @pytest.fixture
@@ -75,3 +100,16 @@ def test_a_commit_is_live_and_what_was_rolled_out_is_what_was_built(
     assert run.passed, f"failed: {run.named}"
     assert checkout.version()["commit"] == commit
     assert len(digests(checkout.state)) == 1
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("runner", [jenkins_with_git, github_with_this_python])
+def test_a_commit_is_live_on_hosts(servers: Servers, runner: Callable[..., Run]) -> None:
+    commit = servers.commit(visible_text(f"by {runner.__name__}"))
+    told = {name: servers.environment[name] for name in ("INVENTORY", "ANSIBLE_VAULT_PASSWORD_FILE")}
+    advisories = database(servers.folder / f"advisories-{commit[:6]}", advisory())
+    run = runner(servers, MAIN, T=NARROWED, ADVISORIES=str(advisories), VAULT="", **told)
+    print(run.output)  # pytest shows it when something is wrong
+    assert run.passed, f"failed: {run.named}"
+    assert servers.version()["commit"] == commit
+    assert set(servers.versions().values()) == {servers.version()["version"]}
