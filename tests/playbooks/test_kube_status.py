@@ -5,7 +5,7 @@ from typing import Any
 
 from rollout import kube_status
 from rollout.kube_journal import Journal
-from tests.playbooks.fake_cluster import FakeCluster, Thing, node, pod
+from tests.playbooks.fake_cluster import FakeCluster, Thing, deployment, node, pod
 
 SHOP: Any = SimpleNamespace(processes={"web": None})
 
@@ -18,7 +18,10 @@ def web(name: str, number: int) -> Thing:
 
 
 def status(*pods: Thing) -> list[str]:
-    cluster = FakeCluster(node("one"), *pods)
+    return told(FakeCluster(node("one"), deployment("web"), *pods))
+
+
+def told(cluster: FakeCluster) -> list[str]:
     Journal(cluster).settle({"version": "v1", "number": 1, "since": "now"}, {"number": 1, "outcome": "done"})
     return kube_status.report(cluster, SHOP)
 
@@ -35,3 +38,7 @@ def test_pods_that_a_killed_rollout_left_are_told_with_their_version_and_that_th
 
 def test_where_nothing_is_ready_nothing_is() -> None:
     assert status()[0] == "v1 serves since now: NOT READY"
+
+
+def test_what_was_stopped_is_not_called_unready() -> None:
+    assert told(FakeCluster(node("one"))) == ["v1 is stopped; `make deploy VERSION=v1` starts it"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import kube_pods, record
 from .errors import RolloutError, counted
 from .kube import Cluster
-from .kube_journal import Journal
+from .kube_journal import KIND, Journal
 from .kube_lease import ClusterLease
 from .kube_release import COMPONENT, NUMBER, VERSION
 from .kube_slots import ClusterSlots
@@ -29,6 +29,8 @@ def report(cluster: Cluster, service: Service) -> list[str]:
 
 
 def _running(cluster: Cluster, service: Service, current: dict[str, str]) -> list[str]:
+    if not cluster.every("Deployment", f"{KIND}=release"):
+        return [f"{current['version']} is stopped; `make deploy VERSION={current['version']}` starts it"]
     lines, well, served = [], True, True
     for process in service.processes:
         pods = [each for each in cluster.every("Pod", f"{COMPONENT}={process}") if kube_pods.stays(each)]
