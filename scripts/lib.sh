@@ -43,6 +43,13 @@ check_told() {
     for name in WAIT WATCH; do number "ROLLOUT_${name}_SECONDS" 0 86400; done
 }
 
+# Whether the environment's inventory names an engine.
+engine_is() {
+    local inventories
+    IFS=, read -ra inventories <<<"${INVENTORY:-infra/inventories/${ENV:-dev}/hosts.yml}"
+    grep -qsx " *rollout_engine: $1" "${inventories[@]}"
+}
+
 # common_option ARG: takes what every script knows and refuses unknown options; false when ARG is not an option.
 common_option() {
     case $1 in

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollout import database, kube_pods, kube_slots
+from rollout import database, kube_pods, kube_release, kube_slots
 from rollout.errors import RolloutError, StaleLease
 from rollout.kube import Changed
 from rollout.kube_journal import Journal
@@ -373,6 +373,23 @@ def test_a_web_that_goes_while_it_is_watched_is_no_fault_of_the_release(gone: st
     else:
         assert site.slots._ask_while_it_stays("web-1", ["/readyz"]) == []
     assert site.slots._ask_while_it_stays("web-2", ["/readyz"]) == [("/readyz", 200, "", 0.01)]
+
+
+def test_a_pod_that_has_no_room_beside_the_old_ones_is_found_before_anything_changes() -> None:
+    """Not one that takes the place of an old one: there is room for it later."""
+    site = Site()
+    alone = {"type": "Recreate"}
+    for strategy in ({}, alone, {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0}}):
+        deployments = [each for each in objects(2) if each["kind"] == "Deployment"]
+        deployments[0]["spec"]["strategy"] = strategy
+        deployments[0]["spec"]["template"]["metadata"]["labels"] = {"app": "web"}
+        found = kube_release.surging(deployments)
+        assert [each["metadata"]["name"] for each in found] == ([] if strategy else ["web-surge"])
+    site.fails("try Pod web-surge", RolloutError("Pod web-surge has no room: exceeded quota"), times=1000)
+    told: Any = {"number": 2, "version": "v2", "image": "image:2", "before": "image:1", "secret": ""}
+    with pytest.raises(RolloutError, match="exceeded quota"):
+        site.slots.prepare(objects(2), told, {})
+    assert not [line for line in site.cluster.did if line.startswith("create Pod")]
 
 
 # --- undo

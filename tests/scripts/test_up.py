@@ -42,7 +42,10 @@ def fresh(project: Project) -> Project:
     program(machine / "python3", project)
     project.write(
         {f"requirements/{name}.txt": LOCK.format(name) for name in ("ops", "dev")},
-        {"infra/inventories/dev/hosts.yml": "", "infra/inventories/staging/hosts.yml": ""},
+        {
+            "infra/inventories/dev/hosts.yml": "rollout_engine: process\n",
+            "infra/inventories/staging/hosts.yml": "",
+        },
         {f"playbooks/{name}.yml": "" for name in ("deploy", "down", "status")},
     )
     project.environment |= {"PATH": f"{machine}:{project.environment['PATH']}"}
@@ -250,6 +253,13 @@ def test_up_builds_and_rolls_out_what_does_not_run_yet(installed: Project) -> No
         f"python scripts/release.py bundle VERSION={VERSION}",
         f"ansible-playbook --inventory=infra/inventories/dev/hosts.yml playbooks/deploy.yml VERSION={VERSION}",
     ]
+
+
+def test_up_is_for_this_machine(installed: Project) -> None:
+    (installed.path / "cluster.yml").write_text("all:\n  vars:\n    rollout_engine: kubernetes\n")
+    line = refusal(installed, "scripts/up", INVENTORY="cluster.yml")
+    assert line == "make up runs the service on this machine, and dev is elsewhere; use make deploy"
+    assert called(installed) == []
 
 
 def test_a_kept_release_is_rolled_out_without_a_build(installed: Project) -> None:

@@ -20,7 +20,10 @@ def unfinished(cluster: Cluster, lease: ClusterLease, name: str, number: int) ->
     status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
     for condition in status.get("conditions") or []:
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            raise RolloutError(f"{name} gets no pod: {condition['message']}", "make room and deploy again")
+            raise RolloutError(
+                f"{name} gets no pod: {condition['message']}",
+                "raise the quota of its overlay or let it ask for less",
+            )
     mine, others = _pods(cluster, deployment, number)
     for pod in mine:
         if why := kube_pods.trouble(cluster, pod):

@@ -192,6 +192,18 @@ def candidate(deployment: Thing, name: str) -> Thing:
     return _pod(name, template, template["spec"], CANDIDATE)
 
 
+def surging(objects: Iterable[Thing]) -> list[Thing]:
+    """A pod of each Deployment that starts new ones beside the old: only of a pod is it told whether it has room."""
+    found = []
+    for each in deployments(objects):
+        strategy = each["spec"].get("strategy") or {}
+        surge = (strategy.get("rollingUpdate") or {}).get("maxSurge", "25%")
+        if strategy.get("type") != "Recreate" and str(surge) not in ("0", "0%"):
+            template = copy.deepcopy(each["spec"]["template"])
+            found.append(_pod(f"{each['metadata']['name']}-surge", template, template["spec"], "once"))
+    return found
+
+
 def _pod(name: str, template: Thing, spec: Thing, kind: str) -> Thing:
     labels = template["metadata"]["labels"] | {KIND: kind}
     return {

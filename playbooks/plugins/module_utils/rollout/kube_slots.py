@@ -73,6 +73,8 @@ class ClusterSlots:
         for each in todo:
             if each["kind"] != "Job":
                 self._cluster.apply(each, dry_run=True)
+        for pod in kube_release.surging(todo):
+            self._cluster.apply(pod, dry_run=True)
         self._once(
             todo, "check", ["/bin/sh", "-c", self._service.check], f"the check of {told['version']} failed"
         )
