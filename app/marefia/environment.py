@@ -23,6 +23,7 @@ STAGES = ("dev", "staging", "production")
 FILE_KEYS = {
     "ALLOWED_HOSTS": "names under which clients may ask, with commas between",
     "BROKER_URL": "Celery's broker, redis://host:port/number; filesystem://localhost: files in DATA_DIR",
+    "CHAPA_URL": "who takes payments: https://api.chapa.co/v1, sandbox: (of the service, not in production) or nobody",
     "DATABASE_URL": "postgres:// or mysql://user@host:port/name?option=...; sqlite:///name is a file in DATA_DIR",
     "HTTPS": "whether clients come by TLS: cookies for TLS only, HSTS, and X-Forwarded-Proto is believed",
     "LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR",
@@ -36,6 +37,8 @@ FILE_KEYS = {
 # What whoever starts the process adds.
 PROCESS_KEYS = {
     "BROKER_PASSWORD": "of BROKER_URL; may be absent",  # pragma: allowlist secret
+    "CHAPA_KEY": "of CHAPA_URL; may be absent: then nobody pays",  # pragma: allowlist secret
+    "CHAPA_WEBHOOK_SECRET": "signs what Chapa sends; with CHAPA_KEY",  # pragma: allowlist secret
     "DATA_DIR": "what has to outlive a release: database, broker, mails, media",
     "ENVIRONMENT": "dev, staging or production",
     "MYSQL_PWD": "of a mysql:// DATABASE_URL; may be absent",  # pragma: allowlist secret
@@ -50,7 +53,15 @@ PROCESS_KEYS = {
     "STATIC_SHARED": "the hashed static files of all kept releases",
 }
 KEYS = FILE_KEYS.keys() | PROCESS_KEYS.keys()
-OPTIONAL = {"BROKER_PASSWORD", "MYSQL_PWD", "MYSQL_SESSION", "PGPASSWORD", "READY_FILE"}
+OPTIONAL = {
+    "BROKER_PASSWORD",
+    "CHAPA_KEY",
+    "CHAPA_WEBHOOK_SECRET",
+    "MYSQL_PWD",
+    "MYSQL_SESSION",
+    "PGPASSWORD",
+    "READY_FILE",
+}
 
 
 class BadEnvironmentError(Exception):
@@ -78,6 +89,9 @@ class Environment:
     mysql_session: str
     broker_url: str
     broker_password: str | None = field(repr=False)
+    chapa_url: str
+    chapa_key: str = field(repr=False)
+    chapa_webhook_secret: str = field(repr=False)
     mail: dict[str, Any]
     mail_from: str
     log_level: str
@@ -122,6 +136,14 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
             "BROKER_URL", validate=_begins("(rediss?|filesystem|memory)://", "redis, rediss or filesystem")
         ),
         "broker_password": env.str("BROKER_PASSWORD", None),
+        "chapa_url": env.str(
+            "CHAPA_URL",
+            validate=validate.Regexp(
+                r"(https?://[^/@]+/.*|sandbox:)?\Z", error="must be a URL, sandbox:, or empty"
+            ),
+        ),
+        "chapa_key": env.str("CHAPA_KEY", ""),
+        "chapa_webhook_secret": env.str("CHAPA_WEBHOOK_SECRET", ""),
         "mail": env.dj_email_url("MAIL_URL") if mail_url else {},
         "mail_from": env.str("MAIL_FROM", validate=one_line),
         "log_level": env.str("LOG_LEVEL", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
@@ -130,6 +152,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         "web_linger_seconds": env.int("WEB_LINGER_SECONDS", validate=validate.Range(0, 10)),
     }
     faults = _faults_of(env)
+    faults += _misfits(values)
     faults += [f"{key} is not a setting (did you mean {match}?)" for key, match in misspelled(environ)]
     if faults:
         raise BadEnvironmentError("; ".join(fault.rstrip(".") for fault in faults))
@@ -179,6 +202,15 @@ def check_file(text: str) -> list[str]:
     except BadEnvironmentError as error:
         faults.append(str(error))
     return faults
+
+
+def _misfits(values: Mapping[str, Any]) -> list[str]:
+    """What is well-formed and does not go together."""
+    if values["chapa_url"] == "sandbox:" and values["name"] == "production":
+        return ["CHAPA_URL: the sandbox is not for production"]
+    if values["chapa_key"] and not values["chapa_webhook_secret"]:
+        return ["CHAPA_WEBHOOK_SECRET: is missing, with CHAPA_KEY it is needed"]
+    return []
 
 
 def _begins(pattern: str, words: str) -> validate.Regexp:

@@ -42,10 +42,11 @@ def config(level: str) -> dict[str, Any]:
             "django.request": {"level": "CRITICAL"},
             "django.server": {"handlers": [], "level": level, "propagate": True},
             "gunicorn.error": {"handlers": [], "level": level, "propagate": True},
-            # Lines for each message, every few seconds.
+            # Lines for each message or request, every few seconds.
             "celery.app.trace": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
         },
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from marefia import logs
 from marefia.environment import read_or_exit
+from marefia.sandbox import keys
 
 ENV = read_or_exit()
 APP_DIR = Path(__file__).resolve().parent
@@ -22,6 +23,8 @@ INSTALLED_APPS = [
     "marefia.outbox",
     "marefia.accounts",
     "marefia.stays",
+    "marefia.sandbox",
+    "marefia.payments",
     "marefia.api",
     "marefia.ops",
     "django.contrib.admin",
@@ -150,6 +153,14 @@ if EMAIL_FILE_PATH := ENV.mail["EMAIL_FILE_PATH"]:
     EMAIL_FILE_PATH = str(ENV.data_dir / EMAIL_FILE_PATH)
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENV.mail_from
 
+# -- payments
+
+SANDBOX = ENV.chapa_url == "sandbox:"
+CHAPA_URL, CHAPA_KEY, CHAPA_WEBHOOK_SECRET = ENV.chapa_url, ENV.chapa_key, ENV.chapa_webhook_secret
+if SANDBOX:
+    CHAPA_KEY, CHAPA_WEBHOOK_SECRET = keys.of(SECRET_KEY)
+PAYMENTS = bool(CHAPA_URL and CHAPA_KEY)
+
 # -- language and time
 
 LANGUAGE_CODE = "en"
@@ -228,6 +239,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "marefia.outbox.sweep",
         "schedule": timedelta(seconds=5),
         "options": {"expires": 5},
+    },
+    "payments-reconcile": {
+        "task": "marefia.payments.reconcile",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
+    },
+    "stays-expire": {
+        "task": "marefia.stays.expire",
+        "schedule": timedelta(minutes=1),
+        "options": {"expires": 60},
     },
     "clean-up": {"task": "marefia.ops.clean_up", "schedule": timedelta(days=1)},
 }

@@ -6,6 +6,8 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("marefia.ops.urls")),
     path("", include("marefia.stays.urls")),
+    path("payments/", include("marefia.payments.urls")),
+    path("sandbox/", include("marefia.sandbox.urls")),
     path("accounts/", include("marefia.accounts.urls")),
     path("api/", include("marefia.api.urls")),
     path("admin/", admin.site.urls),

@@ -7,7 +7,10 @@ import datetime
 import uuid
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.dispatch import Signal
 from django.utils import timezone
 
 from marefia.accounts.models import User
@@ -15,8 +18,11 @@ from marefia.outbox import mail, queue
 from marefia.stays.models import Booking, BookingStatus, Listing
 
 MAX_NIGHTS = 90
+PAY_WITHIN = datetime.timedelta(minutes=30)
 NO_OVERLAP = "booking_no_overlap"  # the constraint, and what the triggers say
 TAKEN = "Some of these nights are taken."
+cancelled = Signal()
+"""Sent with `booking` in the transaction that cancels it: what follows from it is done with it or not at all."""
 
 
 class CannotBookError(Exception):
@@ -77,13 +83,14 @@ def _book(guest: User, wish: Wish) -> tuple[Booking, bool]:
         guests=wish.guests,
         total=listing.price * (wish.check_out - wish.check_in).days,
         reference=wish.reference,
+        pay_by=timezone.now() + PAY_WITHIN if settings.PAYMENTS else None,
     )
     queue.put("stays.count_nights", {"listing": listing.pk, "nights": booking.nights})
     mail.post(
         to=guest.email,
         subject=f"Booked: {listing.title}",
         body=f"{listing}\n{booking.check_in} to {booking.check_out}, {booking.guests} guests\n"
-        f"Total: {booking.total} ETB\nReference: {booking.reference}\n",
+        f"Total: {booking.total} ETB{_due(booking)}\nReference: {booking.reference}\n",
     )
     return booking, True
 
@@ -99,10 +106,42 @@ def cancel(booking: Booking) -> Booking:
         return booking
     if booking.check_in <= today():
         raise ConflictError("The stay has begun.")
+    return _give_back(booking)
+
+
+def expire() -> int:
+    """Cancel what was not paid in time, and tell its guests. Return how many."""
+    late = Booking.objects.filter(status=BookingStatus.CONFIRMED, pay_by__lte=Now())
+    ids = list(late.values_list("pk", flat=True)[:500])
+    return sum(map(_expire, ids))
+
+
+@transaction.atomic
+def _expire(pk: int) -> bool:
+    locked = Booking.objects.select_for_update()
+    booking = locked.filter(pk=pk, status=BookingStatus.CONFIRMED, pay_by__lte=Now()).first()
+    if booking is None:
+        return False
+    _give_back(booking)
+    mail.post(
+        to=booking.guest.email,
+        subject=f"Cancelled: {booking.listing.title}",
+        body=f"{booking.listing}\n{booking.check_in} to {booking.check_out}\nIt was not paid in time.\n"
+        f"Reference: {booking.reference}\n",
+    )
+    return True
+
+
+def _give_back(booking: Booking) -> Booking:
     booking.status = BookingStatus.CANCELLED
     booking.save(update_fields=["status"])
     queue.put("stays.count_nights", {"listing": booking.listing_id, "nights": -booking.nights})
+    cancelled.send(Booking, booking=booking)
     return booking
+
+
+def _due(booking: Booking) -> str:
+    return f", to be paid by {timezone.localtime(booking.pay_by):%H:%M}" if booking.pay_by else ""
 
 
 def today() -> datetime.date:

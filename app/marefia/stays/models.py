@@ -85,6 +85,9 @@ class Booking(models.Model):
         default=BookingStatus.CONFIRMED,
         db_default=BookingStatus.CONFIRMED,
     )
+    pay_by = models.DateTimeField(
+        null=True, blank=True, help_text="until when it waits for its money; empty: paid, or nothing to pay"
+    )
     reference = models.UUIDField(
         unique=True,
         default=uuid.uuid4,
@@ -102,7 +105,10 @@ class Booking(models.Model):
                 condition=Q(status__in=BookingStatus.values), name="booking_status_is_known"
             ),
         ]
-        indexes = [models.Index(fields=["listing", "status", "check_out"], name="booking_overlap")]
+        indexes = [
+            models.Index(fields=["listing", "status", "check_out"], name="booking_overlap"),
+            models.Index(fields=["pay_by"], condition=Q(pay_by__isnull=False), name="booking_unpaid"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reference} ({self.status})"
