@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 WANTED = ("SECRET_KEY", "PGPASSWORD", "BROKER_PASSWORD", "BACKUP_PASSWORD")  # pragma: allowlist secret
 FOR_GOOD = {"BACKUP_PASSWORD": "the backups that exist can be read with no other"}  # pragma: allowlist secret
 BYTES = 36
+VALUE = re.compile(r"[!#%&()*+,./0-9:;<=>?@A-Z\[\]^_a-z{|}~-]+")  # whoever reads it, no shell and no file gets it wrong
 Kept = dict[str, dict[str, str]]
 
 
@@ -104,12 +106,25 @@ def create(vault: Vault, names: Sequence[str]) -> str:
     kept = vault.load()
     missing = [name for name in names or WANTED if name not in kept["secrets"]]
     for name in missing:
-        if not name.isidentifier() or not name.isupper():
-            raise SecretsError(f"{name} is no name of a secret; give capitals as in SECRET_KEY")
-        invent(kept, name)
+        invent(kept, _name(name))
     if missing:
         vault.save(kept)
     return f"{vault.path}: invented {', '.join(missing)}" if missing else f"{vault.path}: nothing was missing"
+
+
+def put(vault: Vault, names: Sequence[str]) -> str:
+    if len(names) != 1:
+        raise SecretsError("put takes one name; the value is read from standard input")
+    name = _name(names[0])
+    if name in WANTED or name == "PGUSER":
+        raise SecretsError(f"{name} is invented here; use create or rotate")
+    value = getpass.getpass(f"{name}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if not VALUE.fullmatch(value):
+        raise SecretsError(f"that is no value of {name}: one word of letters, digits and signs but no quotes")
+    kept = vault.load()
+    kept["secrets"][name] = value
+    vault.save(kept)
+    return f"{vault.path}: {name} is what you gave; the next deploy uses it"
 
 
 def rotate(vault: Vault, names: Sequence[str]) -> str:
@@ -150,6 +165,12 @@ def show(vault: Vault, options: Sequence[str]) -> str:
     return "\n".join(lines) or f"{vault.path}: no secrets yet; `make secrets` invents them"
 
 
+def _name(given: str) -> str:
+    if not given.isidentifier() or not given.isupper():
+        raise SecretsError(f"{given} is no name of a secret; give capitals as in SECRET_KEY")
+    return given
+
+
 def _known(vault: Vault, names: Sequence[str]) -> str:
     known = [name for name in vault.load()["secrets"] if name != "PGUSER"]
     if len(names) != 1 or names[0] not in known:
@@ -159,6 +180,7 @@ def _known(vault: Vault, names: Sequence[str]) -> str:
 
 COMMANDS: dict[str, Callable[[Vault, Sequence[str]], str]] = {
     "create": create,
+    "put": put,
     "rotate": rotate,
     "retire": retire,
     "show": show,

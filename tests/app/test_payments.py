@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from marefia.outbox.models import OutboxRow, Status
-from marefia.payments import chapa, checkout, gateway, ledger, work
+from marefia.payments import chapa, checkout, gateway, ledger, states, work
 from marefia.payments.ledger import CannotPayError, ChapaAwayError
 from marefia.payments.models import Payment, PaymentEvent, Verdict
 from marefia.payments.states import MOVES, Mover, State, may
@@ -515,3 +516,7 @@ def test_staff_ask_chapa_again_and_ask_for_a_refund_again(admin_client: Client) 
     assert (
         admin_client.post(f"/admin/payments/payment/{payment.pk}/delete/", {"post": "yes"}).status_code == 403
     )
+
+
+def test_the_page_draws_the_states_as_they_are() -> None:
+    assert states.diagram() in Path("docs/payments.md").read_text()

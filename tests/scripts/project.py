@@ -95,14 +95,15 @@ class Project:
             file.write_text(text)
 
     def run(
-        self, *command: str, status: int | None = 0, **environment: str
+        self, *command: str, status: int | None = 0, given: str | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the checkout; AssertionError unless it ends with `status` (None: whatever)."""
+        """Run a command in the checkout; AssertionError unless it ends with `status` (None: whatever); it reads `given`."""
         done = subprocess.run(
             ("/usr/bin/env", "--default-signal=INT", *command),  # whoever runs the tests may be deaf to it
             cwd=self.path,
             env=self.environment | environment,
             text=True,
+            input=given,
             capture_output=True,
             timeout=60,
         )

@@ -42,9 +42,9 @@ def shop(project: Project, tmp_path: Path) -> Project:
     return project
 
 
-def tell(shop: Project, *arguments: str, status: int = 0, **more: str) -> str:
+def tell(shop: Project, *arguments: str, status: int = 0, given: str | None = None, **more: str) -> str:
     """What it says; a failure is one line."""
-    done = shop.run("scripts/secrets", *arguments, status=status, **more)
+    done = shop.run("scripts/secrets", *arguments, status=status, given=given, **more)
     if status:
         assert (done.stdout, done.stderr.count("\n")) == ("", 1)
         return done.stderr
@@ -78,6 +78,18 @@ def test_what_is_there_survives_and_what_is_missing_is_added(shop: Project) -> N
     before = file(shop).read_bytes()
     assert "nothing was missing" in tell(shop, "create", "SECRET_KEY")
     assert file(shop).read_bytes() == before
+
+
+def test_a_secret_that_somebody_else_made_is_read_and_replaced(shop: Project) -> None:
+    for value in ("CHASECK_TEST-a1", "CHASECK_TEST-b2"):
+        assert "CHAPA_KEY is what you gave" in tell(shop, "put", "CHAPA_KEY", given=f"{value}\n")
+        assert values(shop) == {"CHAPA_KEY": value}
+
+
+@pytest.mark.parametrize("value", ["", "two words", "'quoted'", "$HOME", "\\", "`date`", "ገንዘብ"])
+def test_a_value_that_some_reader_gets_wrong_is_refused(shop: Project, value: str) -> None:
+    assert "no value of CHAPA_KEY" in tell(shop, "put", "CHAPA_KEY", given=f"{value}\n", status=1)
+    assert not file(shop).exists()
 
 
 def test_the_file_is_encrypted_and_its_owners_alone(shop: Project) -> None:
@@ -149,6 +161,9 @@ def test_a_wrong_vault_password_is_one_line_and_changes_nothing(shop: Project, t
         (["rotate", "NOTHING"], {}, "give one of"),
         (["rotate", "PGUSER"], {}, "give one of"),
         (["create", "lower"], {}, "lower is no name of a secret"),
+        (["put"], {}, "put takes one name"),
+        (["put", "lower"], {}, "lower is no name of a secret"),
+        (["put", "PGPASSWORD"], {}, "PGPASSWORD is invented here"),
         (["burn"], {}, "unknown command burn"),
         (["show", "--loud"], {}, "show does not know --loud"),
         (["--loud"], {}, "unknown option --loud"),
