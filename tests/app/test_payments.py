@@ -1,5 +1,6 @@
 """Paying: a booking is paid exactly once, whatever arrives, how often and in what order."""
 
+import csv
 import json
 from datetime import timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from marefia.outbox.models import OutboxRow, Status
-from marefia.payments import chapa, checkout, gateway, ledger, states, work
+from marefia.payments import chapa, checkout, exports, gateway, ledger, states, work
 from marefia.payments.ledger import CannotPayError, ChapaAwayError
 from marefia.payments.models import Payment, PaymentEvent, Verdict
 from marefia.payments.states import MOVES, Mover, State, may
@@ -516,6 +517,31 @@ def test_staff_ask_chapa_again_and_ask_for_a_refund_again(admin_client: Client) 
     assert (
         admin_client.post(f"/admin/payments/payment/{payment.pk}/delete/", {"post": "yes"}).status_code == 403
     )
+
+
+def test_the_account_is_exported_in_batches_and_runs_nothing(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "BATCH", 2)
+    payments = [paying.begun() for _ in range(5)]
+    payments[0].booking.listing.title = "=cmd|' /C calc'!A0"
+    payments[0].booking.listing.save()
+    answer = admin_client.get("/payments/export.csv")
+    rows = list(csv.DictReader(answer.getvalue().decode().splitlines()))
+    assert [row["tx_ref"] for row in rows] == [payment.tx_ref for payment in payments]
+    assert rows[0]["booking_listing_title"] == "'=cmd|' /C calc'!A0"
+    assert (rows[0]["amount"], rows[0]["settled_at"], rows[0]["state"]) == ("1500.00", "", "open")
+    for span, found in (("?first=2020-01-01", 5), ("?last=2020-01-01", 0), ("?first=9999-12-31", 0)):
+        assert (
+            len(admin_client.get(f"/payments/export.csv{span}").getvalue().decode().splitlines()) == found + 1
+        )
+    for wrong in ("first=yesterday", "last=%00", "first=10000-01-01"):
+        assert admin_client.get(f"/payments/export.csv?{wrong}").status_code == 400
+
+
+def test_the_account_is_for_staff(client: Client) -> None:
+    client.force_login(make.user())
+    assert client.get("/payments/export.csv").status_code == 302
 
 
 def test_the_page_draws_the_states_as_they_are() -> None:
