@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "marefia.accounts",
     "marefia.stays",
     "marefia.api",
+    "marefia.graph",
     "marefia.ops",
     "django.contrib.admin",
     "django.contrib.auth",
