@@ -1,5 +1,5 @@
 """What the graph consists of. What takes another query may be null, so that its failing takes nothing else along."""
-# Resolvers are static methods that Graphene calls with the row, and `load` gathers what many rows need.
+# Resolvers are static methods: Graphene calls them with the row, and `load` gathers what many rows need.
 
 from collections.abc import Awaitable
 from typing import Any
