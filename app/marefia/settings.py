@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "marefia.sandbox",
     "marefia.payments",
     "marefia.api",
+    "marefia.graph",
     "marefia.ops",
     "django.contrib.admin",
     "django.contrib.auth",

@@ -10,6 +10,7 @@ urlpatterns = [
     path("sandbox/", include("marefia.sandbox.urls")),
     path("accounts/", include("marefia.accounts.urls")),
     path("api/", include("marefia.api.urls")),
+    path("", include("marefia.graph.urls")),
     path("admin/", admin.site.urls),
 ]
 handler404 = "marefia.ops.errors.not_found"

@@ -8,7 +8,7 @@ from typing import Any
 
 from marefia.accounts.models import Role, User
 from marefia.stays.bookings import Wish, today
-from marefia.stays.models import Booking, Listing
+from marefia.stays.models import Booking, Listing, Review
 
 PASSWORD = "quiet-hills-7"  # pragma: allowlist secret
 numbers = itertools.count(1)
@@ -49,3 +49,8 @@ def past_stay(guest: User, place: Listing) -> Booking:
     return Booking.objects.create(
         listing=place, guest=guest, check_in=check_in, check_out=check_out, guests=1, total=1000
     )
+
+
+def review(guest: User, place: Listing, rating: int = 5, **fields: Any) -> Review:
+    """What a guest said of a stay that is over."""
+    return Review.objects.create(booking=past_stay(guest, place), rating=rating, **fields)

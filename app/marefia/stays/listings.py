@@ -1,8 +1,11 @@
-"""Reading many listings at once."""
+"""Finding listings, and reading many at once."""
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Iterable, Sequence
 
-from marefia.stays.models import Listing
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from marefia.stays.models import Booking, BookingStatus, Listing
 
 
 def name_amenities(listings: Sequence[Listing]) -> None:
@@ -13,3 +16,32 @@ def name_amenities(listings: Sequence[Listing]) -> None:
         names[listing_id].append(name)
     for listing in listings:
         listing.amenity_names = names[listing.pk]
+
+
+def free_between(
+    listings: QuerySet[Listing], check_in: datetime.date, check_out: datetime.date
+) -> QuerySet[Listing]:
+    """Narrow to those that nobody has booked for any night of a stay."""
+    taken = Booking.objects.filter(
+        listing=OuterRef("pk"),
+        status=BookingStatus.CONFIRMED,
+        check_in__lt=check_out,
+        check_out__gt=check_in,
+    )
+    return listings.filter(~Exists(taken))
+
+
+def offering(listings: QuerySet[Listing], amenities: Iterable[str]) -> QuerySet[Listing]:
+    """Narrow to those that offer every one of the amenities."""
+    for name in sorted(set(amenities)):
+        listings = listings.filter(amenities__name=name)
+    return listings
+
+
+def mentioning(listings: QuerySet[Listing], text: str) -> QuerySet[Listing]:
+    """Narrow to those that have each word of a text in title, place or description."""
+    for word in text.split():
+        listings = listings.filter(
+            Q(title__icontains=word) | Q(place__icontains=word) | Q(description__icontains=word)
+        )
+    return listings
