@@ -9,9 +9,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from marefia.outbox.models import OutboxRow
+from marefia.payments.models import Payment
 from marefia.stays import bookings
 from marefia.stays.models import Booking, BookingStatus, Listing, Review
-from tests.app import make
+from tests.app import make, paying
 from tests.app.graph import URL, Graph, id_of
 
 pytestmark = pytest.mark.django_db
@@ -19,6 +20,10 @@ BOOK = """mutation ($input: BookInput!) {book(input: $input) {
   clientMutationId booking {id reference total status listing {title}} errors {field code message}}}"""
 CANCEL = """mutation ($booking: ID!) {cancelBooking(input: {booking: $booking}) {
   booking {status} errors {field code message}}}"""
+PAY = """mutation ($booking: ID!) {payBooking(input: {booking: $booking}) {
+  payment {txRef amount currency state checkoutUrl} booking {payBy payments {state checkoutUrl}}
+  errors {field code message}}}"""
+SETTLED = "query ($id: ID!) {node(id: $id) {... on Payment {state checkoutUrl settledAt}}}"
 REVIEW = """mutation ($input: ReviewStayInput!) {review(input: $input) {
   review {rating text author} booking {review {rating}} errors {field code message}}}"""
 
@@ -236,3 +241,47 @@ def test_a_get_never_writes() -> None:
     assert client.get(URL, {"query": query, "operationName": "read"}).status_code == 200
     response = client.get(URL, {"query": query, "operationName": "write", "variables": given})
     assert (response.status_code, response["Allow"]) == (405, "POST")
+
+
+def test_a_guest_pays_on_the_page_that_the_payment_names() -> None:
+    booking = paying.booked()
+    guest = Graph(booking.guest)
+    first, again = (guest.data(PAY, booking=id_of(booking))["payBooking"] for _ in range(2))
+    assert first == again
+    payment = Payment.objects.get()
+    assert first["payment"] == {
+        "txRef": payment.tx_ref,
+        "amount": "1500.00",
+        "currency": "ETB",
+        "state": "OPEN",
+        "checkoutUrl": payment.checkout_url,
+    }
+    assert first["booking"]["payBy"]
+    paying.end(payment)
+    paying.work()
+    assert refused(guest.data(PAY, booking=id_of(booking))["payBooking"]) == (
+        None,
+        "CONFLICT",
+        "This booking is paid.",
+    )
+    paid = guest.data(SETTLED, id=id_of(payment))
+    assert paid["node"]["settledAt"]
+    assert (paid["node"]["state"], paid["node"]["checkoutUrl"]) == ("PAID", None)
+
+
+def test_nobody_pays_or_sees_the_payment_of_another() -> None:
+    payment = paying.begun()
+    other = Graph(make.user())
+    assert refused(other.data(PAY, booking=id_of(payment.booking))["payBooking"])[1] == "NOT_FOUND"
+    assert other.data("query ($id: ID!) {node(id: $id) {id}}", id=id_of(payment)) == {"node": None}
+
+
+def test_chapa_away_is_said_and_nothing_is_paid() -> None:
+    booking = paying.booked()
+    paying.fault("down")
+    payload = Graph(booking.guest).data(PAY, booking=id_of(booking))["payBooking"]
+    assert refused(payload) == (
+        None,
+        "UNAVAILABLE",
+        "Chapa does not answer. Nothing was paid; try again in a minute.",
+    )

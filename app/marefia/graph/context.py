@@ -20,6 +20,8 @@ class Context:
     """`info.context`."""
 
     user: User | AnonymousUser
+    origin: str
+    """Of this site, as who asks knows it: https://name."""
     loaders: dict[Any, DataLoader] = field(default_factory=dict)
 
 

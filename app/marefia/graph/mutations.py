@@ -11,6 +11,7 @@ from marefia.accounts.models import User
 from marefia.graph import types
 from marefia.graph.context import in_thread
 from marefia.graph.nodes import parts
+from marefia.payments import checkout, ledger
 from marefia.stays import bookings, reviews
 from marefia.stays.forms import ReviewForm
 from marefia.stays.models import Booking, Listing
@@ -26,6 +27,7 @@ class ErrorCode(graphene.Enum):
     INVALID = "invalid"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    UNAVAILABLE = "unavailable"
 
 
 class UserError(graphene.ObjectType):
@@ -60,14 +62,14 @@ class Mutation(relay.ClientIDMutation):
         try:
             if not isinstance(user, User):
                 raise RefusedError("unauthenticated", "Log in first.")
-            done = await in_thread(cls.act, user, wanted)
+            done = await in_thread(cls.act, user, wanted, info.context.origin)
         except RefusedError as error:
             return cls(errors=error.errors)
         return cls(errors=[], **done)
 
     @staticmethod
-    def act(user: User, wanted: Done) -> Done:
-        """Return the payload's fields; raise RefusedError."""
+    def act(user: User, wanted: Done, origin: str) -> Done:
+        """Return the payload's fields; raise RefusedError. `origin` is this site's, as the guest knows it."""
         raise NotImplementedError
 
 
@@ -83,7 +85,7 @@ class Book(Mutation):
     booking = graphene.Field(types.Booking)
 
     @staticmethod
-    def act(user: User, wanted: Done) -> Done:
+    def act(user: User, wanted: Done, _origin: str) -> Done:
         """Book, once for each reference."""
         wish = bookings.Wish(
             listing_id=_key(wanted["listing"], "Listing", "listing"),
@@ -111,11 +113,32 @@ class CancelBooking(Mutation):
     booking = graphene.Field(types.Booking)
 
     @staticmethod
-    def act(user: User, wanted: Done) -> Done:
+    def act(user: User, wanted: Done, _origin: str) -> Done:
         """Cancel one's own."""
         try:
             return {"booking": bookings.cancel(_own_booking(user, wanted["booking"]))}
         except bookings.ConflictError as error:
+            raise RefusedError("conflict", str(error)) from error
+
+
+class PayBooking(Mutation):
+    """Begin to pay. `payment.checkoutUrl` is the page on which a guest does; asked again it is the same one."""
+
+    class Input:
+        booking = graphene.ID(required=True)
+
+    payment = graphene.Field(types.Payment)
+    booking = graphene.Field(types.Booking)
+
+    @staticmethod
+    def act(user: User, wanted: Done, origin: str) -> Done:
+        """Pay one's own."""
+        booking = _own_booking(user, wanted["booking"])
+        try:
+            return {"payment": checkout.begin(booking, origin), "booking": booking}
+        except ledger.ChapaAwayError as error:
+            raise RefusedError("unavailable", str(error)) from error
+        except ledger.CannotPayError as error:
             raise RefusedError("conflict", str(error)) from error
 
 
@@ -131,7 +154,7 @@ class ReviewStay(Mutation):
     booking = graphene.Field(types.Booking)
 
     @staticmethod
-    def act(user: User, wanted: Done) -> Done:
+    def act(user: User, wanted: Done, _origin: str) -> Done:
         """Review one's own, once."""
         booking = _own_booking(user, wanted["booking"])
         form = ReviewForm({"rating": wanted["rating"], "text": wanted.get("text") or ""})
@@ -155,6 +178,7 @@ class Mutations(graphene.ObjectType):
 
     book = Book.Field()
     cancel_booking = CancelBooking.Field()
+    pay_booking = PayBooking.Field()
     review = ReviewStay.Field()
 
 
@@ -179,7 +203,7 @@ def _reference(client_mutation_id: str | None) -> uuid.UUID:
 
 def _own_booking(user: User, global_id: str) -> Booking:
     found = Booking.objects.filter(pk=_key(global_id, "Booking", "booking"), guest=user)
-    booking = found.select_related("guest").first()
+    booking = found.select_related("guest__profile", "listing").first()
     if booking is None:
         raise RefusedError("not_found", "You have no such booking.", "booking")
     return booking

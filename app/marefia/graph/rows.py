@@ -5,6 +5,7 @@ from typing import Any
 
 from marefia.accounts.models import User
 from marefia.graph.pages import Order, Page
+from marefia.payments.models import Payment
 from marefia.stays.models import Amenity, Booking, Listing, Review
 
 NEWEST_BOOKINGS = Order(Booking, descending=True)
@@ -42,6 +43,19 @@ def reviews(keys: Iterable[int]) -> dict[int, Review]:
 def bookings_of(keys: Iterable[int], guest: int | None) -> dict[int, Booking]:
     """A guest's bookings among these."""
     return Booking.objects.filter(guest_id=guest).in_bulk(keys)
+
+
+def payments_of(keys: Iterable[int], guest: int | None) -> dict[int, Payment]:
+    """A guest's payments among these."""
+    return Payment.objects.filter(booking__guest_id=guest).in_bulk(keys)
+
+
+def payments_of_bookings(keys: Sequence[int]) -> dict[int, list[Payment]]:
+    """Each booking's payments."""
+    found: dict[int, list[Payment]] = {key: [] for key in keys}
+    for payment in Payment.objects.filter(booking__in=keys):
+        found[payment.booking_id].append(payment)
+    return found
 
 
 def amenities_of_listings(keys: Sequence[int]) -> dict[int, list[Amenity]]:

@@ -14,10 +14,13 @@ from marefia.graph.context import load
 from marefia.graph.nodes import Node
 from marefia.graph.pages import Connection, Page, connection
 from marefia.graph.scalars import Money
+from marefia.payments.models import Payment as PaymentModel
+from marefia.payments.states import State as PaymentStates
 from marefia.stays import models
 
 Info = GraphQLResolveInfo
 BookingStatus = graphene.Enum.from_enum(models.BookingStatus, description=lambda _: None)
+PaymentState = graphene.Enum.from_enum(PaymentStates, name="PaymentState", description=lambda _: None)
 Role = graphene.Enum.from_enum(RoleChoices, description=lambda _: None)
 
 
@@ -138,6 +141,32 @@ class ListingConnection(Connection):
         node = Listing
 
 
+class Payment(graphene.ObjectType):
+    """An attempt to pay a booking; only its guest sees it."""
+
+    class Meta:
+        interfaces = (Node,)
+        possible_types = (PaymentModel,)
+
+    tx_ref = graphene.String(required=True, description="ours, as Chapa and its receipts name it")
+    amount = Money(required=True)
+    currency = graphene.String(required=True)
+    state = PaymentState(required=True)
+    checkout_url = graphene.String(description="where it is paid, while it is open")
+    created_at = graphene.DateTime(required=True)
+    settled_at = graphene.DateTime(description="when Chapa said what became of it")
+
+    @staticmethod
+    def resolve_checkout_url(payment: PaymentModel, _info: Info) -> str | None:
+        """Nobody is sent where nothing can be paid."""
+        return payment.checkout_url if payment.state == PaymentStates.OPEN else None
+
+    @staticmethod
+    def get_node(info: Info, pk: int) -> Awaitable[Any]:
+        """Return the one with this key, if it is one's own."""
+        return load(info, rows.payments_of, pk, info.context.user.pk)
+
+
 class Booking(graphene.ObjectType):
     """A booking; only its guest sees it."""
 
@@ -152,13 +181,20 @@ class Booking(graphene.ObjectType):
     total = Money(required=True, description="as agreed when it was booked")
     status = BookingStatus(required=True)
     created_at = graphene.DateTime(required=True)
+    pay_by = graphene.DateTime(description="until when it waits for its money; null: paid, or nothing to pay")
     listing = graphene.Field(Listing)
+    payments = graphene.List(graphene.NonNull(Payment), description="newest first")
     review = graphene.Field(Review, description="null until its guest has said something")
 
     @staticmethod
     def resolve_listing(booking: models.Booking, info: Info) -> Awaitable[Any]:
         """What is booked."""
         return load(info, rows.listings, booking.listing_id)
+
+    @staticmethod
+    def resolve_payments(booking: models.Booking, info: Info) -> Awaitable[Any]:
+        """The attempts to pay it."""
+        return load(info, rows.payments_of_bookings, booking.pk)
 
     @staticmethod
     def resolve_review(booking: models.Booking, info: Info) -> Awaitable[Any]:

@@ -88,7 +88,7 @@ class GraphQLView(APIView):
         return self._answer(request, request.data, may_write=True)
 
     def _answer(self, request: Request, parameters: Any, *, may_write: bool) -> Response:
-        context = Context(request.user)
+        context = Context(request.user, request.build_absolute_uri("/")[:-1])
         try:
             return Response(run(_asked(parameters), context, may_write=may_write))
         except RefusedError as error:
