@@ -13,10 +13,11 @@ from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, connections
 from django.db.migrations.exceptions import InconsistentMigrationHistory
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
 from knox.models import AuthToken
 
+from marefia import wsgi
 from marefia.accounts.models import User
 from marefia.ops import health, metrics, static, work
 from marefia.outbox.models import OutboxRow, Status
@@ -327,3 +328,12 @@ def test_a_request_that_cannot_be_counted_is_answered(
 
     monkeypatch.setattr(metrics.REQUESTS, "labels", no_room)
     assert client.get("/version").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("charset", ["rot13", "zlib", "undefined", "nothing", "\udcff", "utf-8", "idna", ""])
+def test_no_charset_stops_a_request_before_its_view(charset: str, rf: RequestFactory) -> None:
+    environ = rf.get("/livez?a=1").environ | {"CONTENT_TYPE": f"text/plain; charset={charset}"}
+    statuses: list[str] = []
+    b"".join(wsgi.application(environ, lambda status, _: statuses.append(status)))
+    assert statuses == ["200 OK"]
