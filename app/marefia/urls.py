@@ -7,6 +7,7 @@ urlpatterns = [
     path("", include("marefia.ops.urls")),
     path("", include("marefia.stays.urls")),
     path("accounts/", include("marefia.accounts.urls")),
+    path("mailbox/", include("marefia.outbox.urls")),
     path("api/", include("marefia.api.urls")),
     path("admin/", admin.site.urls),
 ]
