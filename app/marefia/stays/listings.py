@@ -1,8 +1,27 @@
-"""Reading many listings at once."""
+"""Listings: reading many at once, finding them, and who offers and changes them."""
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
 
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from marefia.accounts.models import User
+from marefia.stays.bookings import overlapping
 from marefia.stays.models import Listing
+
+ORDERS = {
+    "": ("id",),
+    "newest": ("-id",),
+    "cheapest": ("price", "id"),
+    "dearest": ("-price", "-id"),
+}
+
+
+class NotAllowedError(Exception):
+    """The reason is the message, fit for the user."""
 
 
 def name_amenities(listings: Sequence[Listing]) -> None:
@@ -13,3 +32,76 @@ def name_amenities(listings: Sequence[Listing]) -> None:
         names[listing_id].append(name)
     for listing in listings:
         listing.amenity_names = names[listing.pk]
+
+
+def free_between(
+    listings: QuerySet[Listing], check_in: datetime.date, check_out: datetime.date
+) -> QuerySet[Listing]:
+    """Keep those that nobody has booked for any night between two dates."""
+    return listings.exclude(Exists(overlapping(check_in, check_out).filter(listing=OuterRef("pk"))))
+
+
+def offering(listings: QuerySet[Listing], amenities: Iterable[int]) -> QuerySet[Listing]:
+    """Keep those that offer all of these amenities (primary keys)."""
+    pairs = Listing.amenities.through.objects.filter(listing=OuterRef("pk"))
+    for amenity in amenities:
+        listings = listings.filter(Exists(pairs.filter(amenity=amenity)))
+    return listings
+
+
+def search(
+    *,
+    text: str = "",
+    place: str = "",
+    check_in: datetime.date | None = None,
+    check_out: datetime.date | None = None,
+    guests: int | None = None,
+    min_price: Decimal | None = None,
+    max_price: Decimal | None = None,
+    amenities: Iterable[int] = (),
+    order: str = "",
+) -> QuerySet[Listing]:
+    """Return the listings that all of this holds for; prices are ETB a night, `order` is a key of ORDERS."""
+    found = Listing.objects.order_by(*ORDERS[order])
+    if text:
+        found = found.filter(
+            Q(title__icontains=text) | Q(description__icontains=text) | Q(place__icontains=text)
+        )
+    if place:
+        found = found.filter(place__icontains=place)
+    if check_in and check_out:
+        found = free_between(found, check_in, check_out)
+    found = offering(found, amenities)
+    bounds = {"capacity__gte": guests, "price__gte": min_price, "price__lte": max_price}
+    return found.filter(**{lookup: value for lookup, value in bounds.items() if value is not None})
+
+
+def offer(host: User, amenities: Iterable[int] = (), **content: Any) -> Listing:
+    """Store a new listing; raise NotAllowedError when the user is no host."""
+    if not host.is_host:
+        raise NotAllowedError("Only a host may offer places.")
+    with transaction.atomic():
+        listing = Listing.objects.create(host=host, **content)
+        listing.amenities.set(amenities)
+    return listing
+
+
+@transaction.atomic
+def change(host: User, pk: int, amenities: Iterable[int] = (), **content: Any) -> Listing:
+    """Store what a listing says now, and nothing else of it: the worker counts its nights meanwhile.
+
+    Raise NotAllowedError when it is another's, and Listing.DoesNotExist.
+    """
+    listing = Listing.objects.select_for_update().get(pk=pk)
+    if not may_change(host, listing):
+        raise NotAllowedError("Only its own host may change a place.")
+    for name, value in content.items():
+        setattr(listing, name, value)
+    listing.save(update_fields=list(content))
+    listing.amenities.set(amenities)
+    return listing
+
+
+def may_change(user: User, listing: Listing) -> bool:
+    """Whether the listing is the user's own, and the user still a host."""
+    return user.is_host and listing.host_id == user.pk
