@@ -11,6 +11,7 @@ from marefia.stays import bookings
 from marefia.stays import nights as free_nights
 from marefia.stays.models import Booking, BookingStatus, Listing, Review
 from tests.app import make
+from tests.app.markup import faults
 
 pytestmark = pytest.mark.django_db
 
@@ -151,6 +152,13 @@ def test_what_is_not_there_or_not_ones_own_is_not_found(client: Client) -> None:
         assert answer.status_code == 404
         assert "<h1>Not found</h1>" in answer.content.decode()
     assert not Review.objects.exists()
+
+
+def test_a_request_for_another_site_is_refused_in_words(client: Client) -> None:
+    answer = client.get("/", headers={"host": "elsewhere.example"})
+    assert answer.status_code == 400
+    assert "<h1>This request is not well-formed</h1>" in answer.content.decode()
+    assert faults(answer.content.decode()) == []
 
 
 def test_bookings_are_shown_by_period(client: Client) -> None:

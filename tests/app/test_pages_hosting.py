@@ -39,7 +39,7 @@ def test_a_host_offers_a_place_and_changes_it(client: Client, host: User) -> Non
     url = reverse("edit_listing", args=[place.pk])
     assert url in client.get("/hosting/").content.decode()
     form = client.get(url).context["form"]
-    assert [box.data["value"] for box in form["amenities"] if box.data["selected"]] == [wifi.pk]
+    assert [box.data["value"] for box in form["amenities"] if box.data["selected"]] == [str(wifi.pk)]
     changed = client.post(url, PLACE | {"title": "Mill", "amenities": [garden.pk]})
     assert changed.status_code == 302
     place.refresh_from_db()
