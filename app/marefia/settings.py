@@ -44,6 +44,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "marefia.ops.middleware.ObserveMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "marefia.ops.middleware.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -145,6 +146,16 @@ CSRF_TRUSTED_ORIGINS = list(ENV.trusted_origins)
 CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = ENV.https
 SECURE_HSTS_SECONDS = 31_536_000 if ENV.https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.https else None
+
+# A form may not lead elsewhere either: browsers hold a redirect after it to `form-action`, too.
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "base-uri": ["'none'"],
+    # Whoever presses Pay is sent to Chapa's page, which a browser takes for a part of the form.
+    "form-action": ["'self'", "https://checkout.chapa.co"],
+    "frame-ancestors": ["'none'"],
+    "object-src": ["'none'"],
+}
 
 # -- mail
 

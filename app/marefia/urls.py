@@ -9,6 +9,7 @@ urlpatterns = [
     path("payments/", include("marefia.payments.urls")),
     path("sandbox/", include("marefia.sandbox.urls")),
     path("accounts/", include("marefia.accounts.urls")),
+    path("mailbox/", include("marefia.outbox.urls")),
     path("api/", include("marefia.api.urls")),
     path("", include("marefia.graph.urls")),
     path("admin/", admin.site.urls),

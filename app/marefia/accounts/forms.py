@@ -2,39 +2,72 @@
 # mypy: disable-error-code="type-arg"
 # These classes are generic in the stubs only.
 
+import re
+
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
+from django.db import IntegrityError
 
 from marefia.accounts.models import Role, User
+from marefia.forms import OneLineField
+
+KNOWN = "Someone with this address has signed up."
+
+
+class MobileField(forms.CharField):
+    """A mobile number of Ethiopia, kept as it is dialled there: 09 or 07 and eight digits."""
+
+    widget = forms.TextInput(attrs={"type": "tel", "autocomplete": "tel"})
+    default_error_messages = {"invalid": "Enter a mobile number of Ethiopia, such as 0911 234 567."}
+
+    def to_python(self, value: object) -> str:
+        """Take +251 for 0, and blanks, dots and dashes anywhere."""
+        typed = re.sub(r"[\s.-]", "", super().to_python(value) or "")
+        number = re.sub(r"^(\+|00)251", "0", typed)
+        if number and not re.fullmatch("0[79][0-9]{8}", number):
+            raise forms.ValidationError(self.error_messages["invalid"], "invalid")
+        return number
 
 
 class SignUpForm(BaseUserCreationForm):
     """An address, a password twice, and what one came for."""
 
-    role = forms.ChoiceField(
-        choices=[(Role.GUEST, "find a place"), (Role.HOST, "offer a place")], label="I want to"
+    first_name = OneLineField(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "given-name"}))
+    last_name = OneLineField(
+        max_length=150, required=False, widget=forms.TextInput(attrs={"autocomplete": "family-name"})
     )
-    phone = forms.RegexField(r"^\+?[0-9 ]{6,20}$", required=False, max_length=20)
+    role = forms.ChoiceField(
+        choices=[(Role.GUEST, "find a place"), (Role.HOST, "offer a place")],
+        label="I want to",
+        initial=Role.GUEST,
+        widget=forms.RadioSelect,
+    )
+    phone = MobileField(required=False, max_length=40, help_text="If you like: a mobile number of Ethiopia.")
 
     class Meta:
         model = User
         fields = ("email", "first_name", "last_name")
+        widgets = {"email": forms.EmailInput(attrs={"autocomplete": "email"})}
 
     def clean_email(self) -> str:
         """Refuse an address that is known, however it is capitalised."""
         email = str(self.cleaned_data["email"]).lower()
         if User.objects.filter(email=email).exists():
-            raise forms.ValidationError("Someone with this address has signed up.")
+            raise forms.ValidationError(KNOWN)
         return email
 
-    def save(self, commit: bool = True) -> User:
-        """Store the user with the profile."""
+    def stored(self) -> User | None:
+        """Store the user with the profile; None, with an error, when the same address signed up just now."""
         data = self.cleaned_data
-        return User.objects.create_user(
-            data["email"],
-            data["password1"],
-            role=data["role"],
-            phone=data["phone"],
-            first_name=data["first_name"],
-            last_name=data["last_name"],
-        )
+        try:
+            return User.objects.create_user(
+                data["email"],
+                data["password1"],
+                role=data["role"],
+                phone=data["phone"],
+                first_name=data["first_name"],
+                last_name=data["last_name"],
+            )
+        except IntegrityError:
+            self.add_error("email", KNOWN)
+            return None

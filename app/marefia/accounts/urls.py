@@ -5,6 +5,6 @@ from django.urls import include, path
 from marefia.accounts import views
 
 urlpatterns = [
-    path("sign-up/", views.sign_up, name="sign_up"),
+    path("sign-up/", views.SignUpView.as_view(), name="sign_up"),
     path("", include("django.contrib.auth.urls")),
 ]

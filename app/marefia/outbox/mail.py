@@ -9,8 +9,8 @@ from marefia.outbox.registry import errand
 
 
 def post(*, to: str, subject: str, body: str) -> OutboxRow:
-    """Store a mail in the current transaction; a worker sends it."""
-    return put("outbox.mail", {"to": to, "subject": subject, "body": body})
+    """Store a mail in the current transaction; a worker sends it. A subject is made one line, as mail demands."""
+    return put("outbox.mail", {"to": to, "subject": " ".join(subject.split()), "body": body})
 
 
 def message_id(row: OutboxRow) -> str:

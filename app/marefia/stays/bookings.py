@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.dispatch import Signal
 from django.utils import timezone
@@ -26,7 +27,11 @@ cancelled = Signal()
 
 
 class CannotBookError(Exception):
-    """The reason is the message, fit for the guest."""
+    """The reason is the message, fit for the guest; `field` is the part of the wish that it is about, if one."""
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        super().__init__(reason)
+        self.field = field
 
 
 class ConflictError(CannotBookError):
@@ -67,13 +72,7 @@ def _book(guest: User, wish: Wish) -> tuple[Booking, bool]:
     if same := _same(guest, wish):
         return same, False
     _check(guest, listing, wish)
-    overlapping = Booking.objects.filter(
-        listing=listing,
-        status=BookingStatus.CONFIRMED,
-        check_in__lt=wish.check_out,
-        check_out__gt=wish.check_in,
-    )
-    if overlapping.exists():
+    if overlapping(wish.check_in, wish.check_out).filter(listing=listing).exists():
         raise ConflictError(TAKEN)
     booking = Booking.objects.create(
         listing=listing,
@@ -144,6 +143,23 @@ def _due(booking: Booking) -> str:
     return f", to be paid by {timezone.localtime(booking.pay_by):%H:%M}" if booking.pay_by else ""
 
 
+def overlapping(check_in: datetime.date, check_out: datetime.date) -> QuerySet[Booking]:
+    """Return the bookings, of all listings, that take a night between two dates."""
+    return Booking.objects.filter(
+        status=BookingStatus.CONFIRMED, check_in__lt=check_out, check_out__gt=check_in
+    )
+
+
+def check_nights(check_in: datetime.date, check_out: datetime.date) -> None:
+    """Raise CannotBookError when no place can be booked for these nights."""
+    nights = (check_out - check_in).days
+    _keep(
+        ("The stay has to end after it begins.", "check_out", nights >= 1),
+        (f"A stay lasts at most {MAX_NIGHTS} nights.", "check_out", nights <= MAX_NIGHTS),
+        ("The stay cannot begin in the past.", "check_in", check_in >= today()),
+    )
+
+
 def today() -> datetime.date:
     """Return the date where the listings are."""
     return timezone.localdate()
@@ -156,19 +172,20 @@ def _same(guest: User, wish: Wish) -> Booking | None:
         return None
     content = (booking.guest_id, booking.listing_id, booking.check_in, booking.check_out, booking.guests)
     if content != (guest.pk, wish.listing_id, wish.check_in, wish.check_out, wish.guests):
-        raise ConflictError("This reference belongs to another booking.")
+        raise ConflictError("This reference belongs to another booking.", "reference")
     return booking
 
 
 def _check(guest: User, listing: Listing, wish: Wish) -> None:
-    nights = (wish.check_out - wish.check_in).days
-    rules = {
-        "The stay has to end after it begins.": nights >= 1,
-        f"A stay lasts at most {MAX_NIGHTS} nights.": nights <= MAX_NIGHTS,
-        "The stay cannot begin in the past.": wish.check_in >= today(),
-        f"This place holds 1 to {listing.capacity} guests.": 1 <= wish.guests <= listing.capacity,
-        "You are the host of this place.": listing.host_id != guest.pk,
-    }
-    for rule, kept in rules.items():
+    check_nights(wish.check_in, wish.check_out)
+    held = 1 <= wish.guests <= listing.capacity
+    _keep(
+        (f"This place holds 1 to {listing.capacity} guests.", "guests", held),
+        ("You are the host of this place.", None, listing.host_id != guest.pk),
+    )
+
+
+def _keep(*rules: tuple[str, str | None, bool]) -> None:
+    for rule, field, kept in rules:
         if not kept:
-            raise CannotBookError(rule)
+            raise CannotBookError(rule, field)
