@@ -17,15 +17,22 @@ from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
 from marefia.accounts.models import Role, User
+from marefia.payments import checkout
+from marefia.payments.models import Payment
+from marefia.sandbox.models import Transaction
 from marefia.stays import bookings
 from marefia.stays.models import Amenity, Booking, Listing, Review
-from tests.app import make
+from tests.app import make, paying
 from tests.app.markup import Page, active, faults
 
 STYLE = Path(__file__).resolve().parents[2] / "app/marefia/static/marefia/site.css"
 WILD = '<b>"שלום" & \u202e🙂\'</b>'
 """Words that would break out of markup, or run the other way."""
-NO_PAGES = {"livez", "readyz", "version", "metrics", "static", "logout", "cancel_booking"}
+NO_PAGES = {
+    *("livez", "readyz", "version", "metrics", "static", "logout", "cancel_booking", "graphql"),
+    *("pay_booking", "payment_webhook", "payment_callback", "payments_export"),
+    *("sandbox_initialize", "sandbox_verify", "sandbox_cancel", "sandbox_refund", "sandbox_faults"),
+}
 """For machines, or for POST only. So is what is called `api-...`; the admin's pages are Django's."""
 TO_SEND = (
     "/accounts/sign-up/",
@@ -51,6 +58,10 @@ def world(db: None, settings: Any, tmp_path: Path) -> dict[str, User]:
         over = make.past_stay(guest, place)
         if number:
             Review.objects.create(booking=over, rating=4, text=WILD)
+    for outcome in ("success", "failed", ""):
+        payment = checkout.begin(bookings.book(guest, make.wish(make.listing(title=WILD)))[0], paying.ORIGIN)
+        if outcome:
+            paying.end(payment, outcome, copies=0)
     settings.EMAIL_BACKEND, settings.EMAIL_FILE_PATH = MAIL_AS_FILES, str(tmp_path)
     EmailMessage(f"Booked: {WILD}", WILD, to=[guest.email]).send()
     return {"host": host, "guest": guest, "staff": make.user(is_staff=True)}
@@ -81,6 +92,8 @@ def paths(world: dict[str, User], folder: Path) -> list[str]:
         *("/accounts/password_change/", "/accounts/password_change/done/"),
         *("/accounts/password_reset/", "/accounts/password_reset/done/", "/accounts/reset/done/"),
         *(f"/accounts/reset/{user}/{token}/", f"/accounts/reset/{user}/too-old/"),
+        *(reverse("payment", args=[payment.tx_ref]) for payment in Payment.objects.all()),
+        *(reverse("sandbox_checkout", args=[one.reference]) for one in Transaction.objects.all()),
         *("/mailbox/", reverse("mail", args=[mail.name, 0])),
         *("/api/docs", "/no/such/page"),
     ]
@@ -106,6 +119,8 @@ def test_every_page_is_well_formed_and_named_for_whoever_sees_it(
         place = Listing.objects.latest("pk")
         answers = [client.get(path, follow=True) for path in paths(world, tmp_path)]
         answers += [client.post(path) for path in TO_SEND]
+        open_page = reverse("sandbox_checkout", args=[Transaction.objects.get(status="pending").reference])
+        answers += [client.post(open_page, {"card": WILD, "copies": "many"})]
         answers += [client.post(reverse("listing", args=[place.pk]), {"check_in": WILD, "guests": "x"})]
         for answer in answers:
             page = answer.content.decode()

@@ -97,7 +97,7 @@ class Project:
     def run(
         self, *command: str, status: int | None = 0, given: str | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the checkout; AssertionError unless it ends with `status` (None: whatever); it reads `given`."""
+        """Run a command, which reads `given`; AssertionError unless it ends with `status` (None: whatever)."""
         done = subprocess.run(
             ("/usr/bin/env", "--default-signal=INT", *command),  # whoever runs the tests may be deaf to it
             cwd=self.path,
