@@ -15,6 +15,7 @@ PARTS = {
     "docker": "any Docker engine (DOCKER_HOST)",
     "hosts": "any inventory of three Debian 13 servers (HOSTS_INVENTORY)",
     "cluster": "any Kubernetes (KUBECONFIG)",
+    "browser": "Chromium (BROWSER, or chromium on PATH)",
     "runners": "act and actionlint on PATH, and a command that executes declarative Jenkinsfiles (JENKINSFILE)",
 }
 

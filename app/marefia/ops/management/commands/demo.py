@@ -99,6 +99,7 @@ def load(dice: random.Random) -> None:
         listing.amenities.set(dice.sample(amenities, 4))
         if number % 3 == 0:
             _stays(listing, dice.choice(guests), dice)
+    _stay(listing, guests[0], begins=-20, nights=3)  # which guest1 can review
 
 
 def _user(
@@ -112,17 +113,21 @@ def _user(
 def _stays(listing: Listing, guest: User, dice: random.Random) -> None:
     """A stay that is over, with its review, and one that is to come; their nights are counted at once."""
     for begins in (-30, 7):
-        check_in = today() + datetime.timedelta(days=begins + dice.randrange(5))
-        nights = dice.randrange(1, 6)
-        booking = Booking.objects.create(
-            listing=listing,
-            guest=guest,
-            check_in=check_in,
-            check_out=check_in + datetime.timedelta(days=nights),
-            guests=1,
-            total=listing.price * nights,
-        )
-        listing.nights_booked += nights
+        booking = _stay(listing, guest, begins + dice.randrange(5), dice.randrange(1, 6))
         if begins < 0:
             Review.objects.create(booking=booking, rating=dice.randrange(3, 6), text=dice.choice(WORDS))
+
+
+def _stay(listing: Listing, guest: User, begins: int, nights: int) -> Booking:
+    """One that begins in so many days."""
+    check_in = today() + datetime.timedelta(days=begins)
+    listing.nights_booked += nights
     listing.save(update_fields=["nights_booked"])
+    return Booking.objects.create(
+        listing=listing,
+        guest=guest,
+        check_in=check_in,
+        check_out=check_in + datetime.timedelta(days=nights),
+        guests=1,
+        total=listing.price * nights,
+    )
