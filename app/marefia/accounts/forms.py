@@ -5,7 +5,7 @@
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
 
-from marefia.accounts.models import Role, User
+from marefia.accounts.models import PHONE, Role, User
 
 
 class SignUpForm(BaseUserCreationForm):
@@ -14,7 +14,7 @@ class SignUpForm(BaseUserCreationForm):
     role = forms.ChoiceField(
         choices=[(Role.GUEST, "find a place"), (Role.HOST, "offer a place")], label="I want to"
     )
-    phone = forms.RegexField(r"^\+?[0-9 ]{6,20}$", required=False, max_length=20)
+    phone = forms.RegexField(PHONE, required=False, max_length=20)
 
     class Meta:
         model = User

@@ -8,6 +8,8 @@ from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models, transaction
 from django.db.models.functions import Lower
 
+PHONE = r"^\+?[0-9 ]{6,20}$"
+
 
 class Role(models.TextChoices):
     """What a user came for; a host may book too."""

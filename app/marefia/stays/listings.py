@@ -1,8 +1,21 @@
 """Reading many listings at once."""
 
+import datetime
 from collections.abc import Sequence
 
-from marefia.stays.models import Listing
+from django.db.models import Exists, OuterRef, QuerySet
+
+from marefia.stays.models import Booking, BookingStatus, Listing
+
+
+def free_between(
+    listings: QuerySet[Listing], check_in: datetime.date, check_out: datetime.date
+) -> QuerySet[Listing]:
+    """Leave out each listing of which an active booking takes one of these nights."""
+    taken = Booking.objects.filter(
+        listing=OuterRef("pk"), status=BookingStatus.CONFIRMED, check_in__lt=check_out, check_out__gt=check_in
+    )
+    return listings.filter(~Exists(taken))
 
 
 def name_amenities(listings: Sequence[Listing]) -> None:
