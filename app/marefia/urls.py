@@ -10,5 +10,6 @@ urlpatterns = [
     path("api/", include("marefia.api.urls")),
     path("admin/", admin.site.urls),
 ]
+handler400 = "marefia.ops.errors.refused"
 handler404 = "marefia.ops.errors.not_found"
 handler500 = "marefia.ops.errors.failed"
