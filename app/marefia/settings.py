@@ -200,18 +200,36 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["marefia.api.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_VERSIONING_CLASS": "rest_framework.versioning.NamespaceVersioning",
+    "DEFAULT_METADATA_CLASS": None,  # what OPTIONS would say stands in the schema
+    "DEFAULT_THROTTLE_CLASSES": ["marefia.api.throttles.Throttle"],
+    "DEFAULT_THROTTLE_RATES": {
+        "login": "20/min",  # of one account, from one address
+        "login_address": "300/min",
+        "read": "6000/min",
+        "read_address": "120000/min",
+        "write": "600/min",
+    },
+    "NUM_PROXIES": 0,  # an address is the peer's: X-Forwarded-For is what anybody writes
     "EXCEPTION_HANDLER": "marefia.api.problems.handle",
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30)}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Marefia",
-    "DESCRIPTION": "Short stays: listings and bookings.",
-    "VERSION": "1",
+    "DESCRIPTION": "Short stays: listings, bookings and reviews.",
+    "VERSION": "2",
     "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SCHEMA_PATH_PREFIX": "/api/v[0-9]+",
+    "DEFAULT_GENERATOR_CLASS": "marefia.api.schema.AllVersions",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"CancelledEnum": ["cancelled"]},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "marefia.api.schema.add_problems",
+    ],
 }
 
 # -- work outside of requests

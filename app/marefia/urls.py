@@ -14,5 +14,6 @@ urlpatterns = [
     path("", include("marefia.graph.urls")),
     path("admin/", admin.site.urls),
 ]
+handler400 = "marefia.ops.errors.refused"
 handler404 = "marefia.ops.errors.not_found"
 handler500 = "marefia.ops.errors.failed"

@@ -80,7 +80,9 @@ def visitor(up: Checkout, browser: Browser, request: pytest.FixtureRequest) -> I
     page = context.new_page()
     one = Visitor(page, up.url, shots)
     page.on("pageerror", lambda error: one.faults.append(f"script: {error}"))
-    page.on("console", lambda line: one.faults.append(f"console: {line.text}") if line.type == "error" else None)
+    page.on(
+        "console", lambda line: one.faults.append(f"console: {line.text}") if line.type == "error" else None
+    )
     yield one
     context.close()
     assert one.faults == []

@@ -9,6 +9,7 @@ from django.contrib.auth.forms import BaseUserCreationForm
 from django.db import IntegrityError
 
 from marefia.accounts.models import Role, User
+from marefia.accounts.phones import MOBILE, dialled
 from marefia.forms import OneLineField
 
 KNOWN = "Someone with this address has signed up."
@@ -21,12 +22,11 @@ class MobileField(forms.CharField):
     default_error_messages = {"invalid": "Enter a mobile number of Ethiopia, such as 0911 234 567."}
 
     def to_python(self, value: object) -> str:
-        """Take +251 for 0, and blanks, dots and dashes anywhere."""
-        typed = re.sub(r"[\s.-]", "", super().to_python(value) or "")
-        number = re.sub(r"^(\+|00)251", "0", typed)
-        if number and not re.fullmatch("0[79][0-9]{8}", number):
+        """Take +251 for 0, and a blank, dot or dash between digits."""
+        typed = str(super().to_python(value) or "")
+        if typed and not re.fullmatch(MOBILE, typed):
             raise forms.ValidationError(self.error_messages["invalid"], "invalid")
-        return number
+        return dialled(typed)
 
 
 class SignUpForm(BaseUserCreationForm):

@@ -9,5 +9,5 @@ class ApiConfig(AppConfig):
     name = "marefia.api"
 
     def ready(self) -> None:
-        """Tell the schema of our authentication."""
-        from marefia.api import schema  # noqa: F401
+        """Tell the schema of our authentication, and the clean-up of our keys."""
+        from marefia.api import schema, work  # noqa: F401

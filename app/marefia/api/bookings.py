@@ -7,47 +7,40 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, status
 from rest_framework.exceptions import ValidationError
-from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from marefia.accounts.models import User
+from marefia.api.idempotency import idempotent
+from marefia.api.pages import NewestFirst
 from marefia.api.problems import Conflict
+from marefia.api.queries import MOST, Clear, FilteredList, IntegerFilter, bounded
 from marefia.api.serializers import BookingSerializer, StatusSerializer
 from marefia.stays import bookings
 from marefia.stays.models import Booking, Listing
-
-
-class Pages(CursorPagination):
-    """Newest first."""
-
-    page_size = 20
-    page_size_query_param = "page_size"
-    max_page_size = 100
-    ordering = ("-id",)
 
 
 class BookingFilter(filters.FilterSet):
     """`?reference=<uuid>&status=confirmed&listing=1`."""
 
     reference = filters.UUIDFilter()
-    listing = filters.NumberFilter(field_name="listing_id")
+    listing = bounded(IntegerFilter(field_name="listing_id", min_value=1, max_value=MOST), "integer")
 
     class Meta:
         model = Booking
         fields = ("reference", "status", "listing")
 
 
-class BookingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Booking]):
+class BookingViewSet(FilteredList, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Booking]):
     """One's own bookings."""
 
     queryset = Booking.objects.all()
     serializer_class = BookingSerializer
     permission_classes = [IsAuthenticated]
-    pagination_class = Pages
-    filter_backends = [filters.DjangoFilterBackend]
+    pagination_class = NewestFirst
+    filter_backends = [Clear, filters.DjangoFilterBackend]
     filterset_class = BookingFilter
     lookup_value_converter = "int"
 
@@ -64,6 +57,7 @@ class BookingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
             409: OpenApiResponse(description="The nights are taken, or the reference is another booking's."),
         }
     )
+    @idempotent
     def create(self, request: Request) -> Response:
         """Book. Send a `reference` of your own (UUID) to be able to try again without booking twice."""
         serializer = self.get_serializer(data=request.data)
@@ -81,7 +75,10 @@ class BookingViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
             self.get_serializer(booking).data, status=status.HTTP_201_CREATED if new else status.HTTP_200_OK
         )
 
-    @extend_schema(request=StatusSerializer, responses=BookingSerializer)
+    @extend_schema(
+        request=StatusSerializer(partial=False),
+        responses={200: BookingSerializer, 409: OpenApiResponse(description="The stay has begun.")},
+    )
     def partial_update(self, request: Request, **_: Any) -> Response:
         """Cancel: `{"status": "cancelled"}`."""
         StatusSerializer(data=request.data).is_valid(raise_exception=True)

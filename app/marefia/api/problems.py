@@ -6,6 +6,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
@@ -23,6 +24,8 @@ class Conflict(APIException):
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the response to an exception of a view, or None for what is a fault of ours."""
+    request = context["request"]  # also where a view renders something else, or nothing was acceptable
+    request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
     if isinstance(error, away.ERRORS):
         away.note(error)
         return _problem(503, {"detail": away.SORRY}, away.RETRY_AFTER)

@@ -3,21 +3,36 @@
 import uuid
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from marefia.accounts.models import User
+from marefia.accounts.models import Profile, User
+from marefia.accounts.phones import MOBILE, dialled
+from marefia.api.amenities import AmenityNames
+from marefia.api.examples import (
+    BOOKING,
+    CREDENTIALS,
+    LISTING,
+    LISTING_WRITTEN,
+    PROFILE,
+    REVIEW,
+    TOKEN,
+    examples,
+)
+from marefia.api.queries import MOST
 from marefia.stays.listings import name_amenities
-from marefia.stays.models import Amenity, Booking, Listing
+from marefia.stays.models import Booking, Listing, Review
 
 
+@extend_schema_serializer(examples=examples(LISTING, *LISTING_WRITTEN))
 class ListingSerializer(serializers.ModelSerializer[Listing]):
     """A place to stay; `price` is ETB a night, `amenities` are names that exist, `host` is a person's name."""
 
     host = serializers.CharField(read_only=True)
-    amenities = serializers.SlugRelatedField(
-        slug_field="name", many=True, queryset=Amenity.objects.all(), required=False
-    )
+    capacity = serializers.IntegerField(min_value=1, max_value=50)
+    amenities = AmenityNames(required=False)
 
     class Meta:
         model = Listing
@@ -53,10 +68,14 @@ class ListingSerializer(serializers.ModelSerializer[Listing]):
         }
 
 
+@extend_schema_serializer(
+    examples=examples(BOOKING, "listing", "check_in", "check_out", "guests", "reference")
+)
 class BookingSerializer(serializers.ModelSerializer[Booking]):
     """A booking. `reference` is the client's: sent again, it finds the same booking."""
 
-    listing = serializers.IntegerField(source="listing_id", min_value=1, max_value=2**63 - 1)
+    listing = serializers.IntegerField(source="listing_id", min_value=1, max_value=MOST)
+    guests = serializers.IntegerField(min_value=1, max_value=50)
     reference = serializers.UUIDField(required=False)
 
     class Meta:
@@ -79,12 +98,55 @@ class BookingSerializer(serializers.ModelSerializer[Booking]):
         return {"reference": uuid.uuid4()} | attrs
 
 
+@extend_schema_serializer(examples=examples(status="cancelled"))
 class StatusSerializer(serializers.Serializer[Booking]):
     """The one change that a guest can make to a booking."""
 
     status = serializers.ChoiceField(choices=["cancelled"])
 
 
+@extend_schema_serializer(examples=examples(REVIEW, "rating", "text", booking=31))
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    """What a guest says after a stay; `booking` is that stay, and known to its guest only."""
+
+    booking = serializers.IntegerField(source="booking_id", min_value=1, max_value=MOST, write_only=True)
+    rating = serializers.IntegerField(min_value=1, max_value=5)
+    guest = serializers.CharField(source="booking.guest.get_full_name", read_only=True)
+
+    class Meta:
+        model = Review
+        fields = ("id", "booking", "rating", "text", "guest", "created_at")
+        read_only_fields = ("created_at",)
+
+
+@extend_schema_serializer(examples=examples(PROFILE, "phone"))
+class ProfileSerializer(serializers.ModelSerializer[Profile]):
+    """Oneself. Hosts offer places, and may book too."""
+
+    email = serializers.EmailField(source="user.email", read_only=True)
+    first_name = serializers.CharField(source="user.first_name", max_length=150, allow_blank=True)
+    last_name = serializers.CharField(source="user.last_name", max_length=150, allow_blank=True)
+    phone = serializers.RegexField(MOBILE, max_length=20, allow_blank=True)
+
+    class Meta:
+        model = Profile
+        fields = ("email", "first_name", "last_name", "phone", "role")
+
+    def validate_phone(self, phone: str) -> str:
+        """Keep it as it is dialled."""
+        return dialled(phone)
+
+    @transaction.atomic
+    def update(self, profile: Profile, changes: dict[str, Any]) -> Profile:
+        """Store the changes, of user and profile together."""
+        names = changes.pop("user", {})
+        for name, value in names.items():
+            setattr(profile.user, name, value)
+        profile.user.save(update_fields=list(names))
+        return super().update(profile, changes)
+
+
+@extend_schema_serializer(examples=examples(**CREDENTIALS))
 class CredentialsSerializer(serializers.Serializer[User]):
     """What a login takes, unless it comes as HTTP Basic."""
 
@@ -92,6 +154,7 @@ class CredentialsSerializer(serializers.Serializer[User]):
     password = serializers.CharField(max_length=200, trim_whitespace=False)
 
 
+@extend_schema_serializer(examples=examples(TOKEN))
 class TokenSerializer(serializers.Serializer[User]):
     """A new token, said this once."""
 

@@ -1,6 +1,7 @@
 """Pages for what is not there and for what failed; problem details (RFC 9457) below /api."""
 
 import sys
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -8,12 +9,14 @@ from django.views import defaults
 from marefia import away
 
 
+def refused(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 400 to what Django refuses before any view sees it (an unknown host, say)."""
+    return _problem(400) if _is_api(request) else defaults.bad_request(request, exception)
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 404 in the form that the client reads."""
-    if request.path.startswith("/api/"):
-        problem = {"type": "about:blank", "title": "Not Found", "status": 404}
-        return JsonResponse(problem, status=404, content_type="application/problem+json")
-    return defaults.page_not_found(request, exception)
+    return _problem(404) if _is_api(request) else defaults.page_not_found(request, exception)
 
 
 def failed(request: HttpRequest) -> HttpResponse:
@@ -21,7 +24,13 @@ def failed(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     if isinstance(error, away.ERRORS):
         return away.refuse(error)
-    if request.path.startswith("/api/"):
-        problem = {"type": "about:blank", "title": "Internal Server Error", "status": 500}
-        return JsonResponse(problem, status=500, content_type="application/problem+json")
-    return defaults.server_error(request)
+    return _problem(500) if _is_api(request) else defaults.server_error(request)
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
+
+
+def _problem(code: int) -> HttpResponse:
+    problem = {"type": "about:blank", "title": HTTPStatus(code).phrase, "status": code}
+    return JsonResponse(problem, status=code, content_type="application/problem+json")
