@@ -49,6 +49,9 @@ REST = table(
     POST   /api/v1/bookings               401       201   201   400  201   201
     GET    /api/v1/bookings/{pk}          401       404   200   404  404   404
     PATCH  /api/v1/bookings/{pk}          401       404   200   404  404   404
+    POST   /api/v1/bookings/{pk}/payments 401       404       201   404  404   404
+    GET    /api/v1/payments               401       200       200   200  200   200
+    GET    /api/v1/payments/{pk}          401       404       200   404  404   404
     GET    /api/v1/profile                401       200   200   200  200   200
     PATCH  /api/v1/profile                401       200   200   200  200   200
     POST   /api/v1/tokens                 401       201   201   201  201   201

@@ -35,8 +35,20 @@ BOOKING = {
     "guests": 2,
     "total": "5700.00",
     "status": "confirmed",
+    "pay_by": "2026-11-24T11:00:00+03:00",
     "reference": "0b9e8f5e-53f5-4d4b-9d0a-0a4f5a3f4c11",
     "created_at": "2026-11-24T10:30:00+03:00",
+}
+PAYMENT = {
+    "id": 12,
+    "booking": 31,
+    "tx_ref": "0b9e8f5e53f54d4b9d0a0a4f5a3f4c11-1",
+    "amount": "5700.00",
+    "currency": "ETB",
+    "state": "open",
+    "checkout_url": "https://checkout.chapa.co/checkout/payment/...",
+    "created_at": "2026-11-24T10:31:00+03:00",
+    "settled_at": None,
 }
 REVIEW = {
     "id": 4,
@@ -49,7 +61,7 @@ PROFILE = {
     "email": "dawit@example.org",
     "first_name": "Dawit",
     "last_name": "Alemu",
-    "phone": "+251 911 123456",
+    "phone": "0911123456",
     "role": "guest",
 }
 TOKEN = {"token": "6f1c2a...", "expiry": "2026-12-24T10:30:00+03:00"}

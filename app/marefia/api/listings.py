@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.db import transaction
-from django.db.models import ProtectedError, Q, QuerySet
+from django.db.models import ProtectedError, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field, extend_schema_view
 from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthenticatedOrReadOnly
@@ -23,7 +23,7 @@ from marefia.api.problems import Conflict
 from marefia.api.queries import Clear, FilteredList, IntegerFilter, bounded
 from marefia.api.serializers import ListingSerializer
 from marefia.api.versions import Deprecated
-from marefia.stays.listings import free_between, name_amenities
+from marefia.stays.listings import free_between, mentioning, name_amenities
 from marefia.stays.models import Listing
 
 ETB = {"min_value": 0, "max_value": Decimal("99999999.99"), "help_text": "ETB a night"}
@@ -92,11 +92,7 @@ class ListingFilter(filters.FilterSet):
 
     def search(self, queryset: QuerySet[Listing], name: str, value: str) -> QuerySet[Listing]:
         """Find every word somewhere."""
-        for word in value.split():
-            queryset = queryset.filter(
-                Q(title__icontains=word) | Q(place__icontains=word) | Q(description__icontains=word)
-            )
-        return queryset
+        return mentioning(queryset, value)
 
     def free(self, queryset: QuerySet[Listing], name: str, value: datetime.date) -> QuerySet[Listing]:
         """Leave out what is taken."""

@@ -22,6 +22,8 @@ from marefia.api.examples import (
     examples,
 )
 from marefia.api.queries import MOST
+from marefia.payments.models import Payment
+from marefia.payments.states import State
 from marefia.stays.listings import name_amenities
 from marefia.stays.models import Booking, Listing, Review
 
@@ -88,14 +90,42 @@ class BookingSerializer(serializers.ModelSerializer[Booking]):
             "guests",
             "total",
             "status",
+            "pay_by",
             "reference",
             "created_at",
         )
-        read_only_fields = ("total", "status", "created_at")
+        read_only_fields = ("total", "status", "pay_by", "created_at")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Give a reference to a booking that came without."""
         return {"reference": uuid.uuid4()} | attrs
+
+
+@extend_schema_serializer(examples=examples(PAYMENT))
+class PaymentSerializer(serializers.ModelSerializer[Payment]):
+    """An attempt to pay a booking. `tx_ref` is what Chapa and its receipts call it."""
+
+    booking = serializers.IntegerField(source="booking_id", read_only=True)
+    checkout_url = serializers.SerializerMethodField(help_text="where it is paid, while it is open")
+
+    class Meta:
+        model = Payment
+        fields = (
+            "id",
+            "booking",
+            "tx_ref",
+            "amount",
+            "currency",
+            "state",
+            "checkout_url",
+            "created_at",
+            "settled_at",
+        )
+        read_only_fields = fields
+
+    def get_checkout_url(self, payment: Payment) -> str | None:
+        """Send nobody where nothing can be paid."""
+        return payment.checkout_url if payment.state == State.OPEN else None
 
 
 @extend_schema_serializer(examples=examples(status="cancelled"))
