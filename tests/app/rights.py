@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from marefia.accounts.models import Role, User
+from marefia.payments.models import Payment
+from marefia.payments.states import State
 from marefia.stays.bookings import today
 from marefia.stays.models import Amenity, Booking, Listing
 from tests.app import make
@@ -96,10 +98,15 @@ class Scene:
             total=1000,
         )
 
+        self.payment = Payment.objects.create(
+            booking=self.stay, tx_ref="paid", amount=self.stay.total, state=State.PAID
+        )
+
     def path(self, template: str) -> str:
         """A path with the ids of what is there."""
         listing: Listing = self.booked if template.endswith("/reviews") else self.empty
         ids = {"listings/{pk}": f"listings/{listing.pk}", "bookings/{pk}": f"bookings/{self.booking.pk}"}
+        ids |= {"payments/{pk}": f"payments/{self.payment.pk}"}
         for named, found in ids.items():
             template = template.replace(named, found)
         return template

@@ -16,6 +16,7 @@ from marefia.api.examples import (
     CREDENTIALS,
     LISTING,
     LISTING_WRITTEN,
+    PAYMENT,
     PROFILE,
     REVIEW,
     TOKEN,

@@ -9,7 +9,6 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from rest_framework import exceptions, status
 from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.parsers import JSONParser
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -22,17 +21,7 @@ from marefia.graph import limits
 from marefia.graph.context import Context
 from marefia.graph.errors import formatted
 from marefia.graph.execution import Asked, RefusedError, WritesError, run
-
-
-class BodyParser(JSONParser):
-    """JSON that is not nested beyond all reason."""
-
-    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        """Return what it says; raise ParseError."""
-        try:
-            return super().parse(stream, media_type, parser_context)
-        except RecursionError as error:
-            raise exceptions.ParseError("JSON parse error - nested too deeply") from error
+from marefia.parsers import JSONParser
 
 
 class ResultRenderer(JSONRenderer):
@@ -59,7 +48,7 @@ class GraphQLView(APIView):
 
     schema = None  # OpenAPI has no words for it
     permission_classes = [AllowAny]
-    parser_classes = [BodyParser]
+    parser_classes = [JSONParser]
     renderer_classes = [ResultRenderer, JSONRenderer]
     content_negotiation_class = Negotiation
 
