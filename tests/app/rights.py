@@ -71,6 +71,64 @@ REST = table(
 )
 
 
+GRAPH = table(
+    """
+                       anonymous       guest      owner     host      other     staff
+    listings           data            data       data      data      data      data
+    viewer             null            data       data      data      data      data
+    node Listing       data            data       data      data      data      data
+    node Review        data            data       data      data      data      data
+    node Amenity       data            data       data      data      data      data
+    node Host          data            data       data      data      data      data
+    node Booking       null            null       data      null      null      null
+    node Payment       null            null       data      null      null      null
+    book               UNAUTHENTICATED data       data      INVALID   data      data
+    cancelBooking      UNAUTHENTICATED NOT_FOUND  data      NOT_FOUND NOT_FOUND NOT_FOUND
+    payBooking         UNAUTHENTICATED NOT_FOUND  data      NOT_FOUND NOT_FOUND NOT_FOUND
+    review             UNAUTHENTICATED NOT_FOUND  data      NOT_FOUND NOT_FOUND NOT_FOUND
+    """
+)
+"""`data`, `null`, or the code of the one error."""
+
+PAGES = table(
+    """
+                                    anonymous guest owner host other staff
+    GET  /                          200       200   200   200  200   200
+    GET  /listings/{pk}/            200       200   200   200  200   200
+    POST /listings/{pk}/            login     302   302   422  302   302
+    GET  /bookings/                 login     200   200   200  200   200
+    POST /bookings/{pk}/cancel/     login     404   302   404  404   404
+    GET  /bookings/{pk}/review/     login     404   200   404  404   404
+    POST /bookings/{pk}/review/     login     404   302   404  404   404
+    GET  /hosting/                  login     403   403   200  200   403
+    GET  /hosting/bookings/         login     403   403   200  200   403
+    GET  /hosting/add/              login     403   403   200  200   403
+    POST /hosting/add/              login     403   403   302  302   403
+    GET  /hosting/{pk}/             login     403   403   200  404   403
+    POST /hosting/{pk}/             login     403   403   302  404   403
+    POST /payments/booking/{pk}/    login     404   302   404  404   404
+    GET  /payments/{tx_ref}/        login     404   200   404  404   404
+    GET  /payments/export.csv       login     login login login login 200
+    GET  /mailbox/                  login     200   200   200  200   200
+    GET  /mailbox/{file}/{number}/  login     404   200   404  404   200
+    GET  /admin/                    login     login login login login 200
+    """
+)
+"""A status, or `login` for whoever is sent there."""
+
+EVERYBODY = {
+    *("/livez", "/readyz", "/version", "/metrics", "/static/{path}", "/graphql"),
+    *("/payments/webhook", "/payments/callback", "/sandbox/chapa/checkout/{reference}/"),
+    *(
+        f"/accounts/{name}/"
+        for name in ("sign-up", "login", "logout", "password_reset", "password_reset/done")
+    ),
+    *("/accounts/reset/{uidb64}/{token}/", "/accounts/reset/done/"),
+    *("/accounts/password_change/", "/accounts/password_change/done/"),  # of oneself
+}
+"""Paths whose answer does not depend on who asks. The sandbox's API wants its own key (tests/app/test_sandbox.py)."""
+
+
 @dataclass
 class Scene:
     """A listing that nobody has booked, and one with a stay that is over and a booking that is to come."""
