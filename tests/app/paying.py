@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.db.models.functions import Now
 from django.test import Client
 
 from marefia.outbox import queue
@@ -49,7 +50,7 @@ def work(*handlers: str) -> int:
     """Do what the outbox holds, of these handlers or all; return how many pieces were finished."""
     done = 0
     while True:
-        rows = OutboxRow.objects.filter(status=Status.PENDING, attempts=0)
+        rows = OutboxRow.objects.filter(status=Status.PENDING, attempts=0, available_at__lte=Now())
         ids = list((rows.filter(handler__in=handlers) if handlers else rows).values_list("pk", flat=True))
         if not ids:
             return done

@@ -109,7 +109,8 @@ def _put(here: bool, seconds: float, method: str, url: str, body: str, headers: 
 def deliver(row: OutboxRow) -> None:
     """Send one; not accepted, it is sent again later. A refusal of what was tampered with is what is wanted."""
     asked = row.payload
-    with httpx.Client(transport=transport.Here() if asked["here"] else None, timeout=10) as client:
+    way = transport.Here() if asked["here"] else transport.outside()
+    with httpx.Client(transport=way, timeout=10) as client:
         response = client.request(
             asked["method"], asked["url"], content=asked["body"].encode(), headers=asked["headers"]
         )

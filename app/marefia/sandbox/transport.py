@@ -37,6 +37,11 @@ class Here(httpx.BaseTransport):
         return contextvars.copy_context().run(self._transport.handle_request, request)
 
 
+def outside() -> httpx.BaseTransport:
+    """The way to other services."""
+    return httpx.HTTPTransport()
+
+
 class InThread(httpx.AsyncBaseTransport):
     """The same, awaited."""
 
