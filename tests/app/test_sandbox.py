@@ -81,16 +81,11 @@ def test_a_body_that_is_no_object_is_refused(body: str) -> None:
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [("", "Authorization required"), ("Bearer wrong", "Invalid API Key"), ("Bearer ß", "Invalid API Key")],
-)
-def test_who_has_not_the_key_is_refused(header: str, message: str) -> None:
-    for method, path in (
-        ("POST", "transaction/initialize"),
-        ("GET", "transaction/verify/a"),
-        ("PUT", "transaction/cancel/a"),
-    ):
+@pytest.mark.parametrize("header", ["", "Bearer wrong", "Bearer ß"])
+def test_who_has_not_the_key_is_refused(header: str) -> None:
+    message = "Invalid API Key" if header else "Authorization required"
+    calls = {"transaction/initialize": "POST", "transaction/verify/a": "GET", "transaction/cancel/a": "PUT"}
+    for path, method in calls.items():
         answer = call(method, path, Authorization=header)
         assert (answer.status_code, answer.json()["message"]) == (401, message)
 
@@ -174,15 +169,10 @@ def test_a_webhook_is_signed_over_its_bytes() -> None:
     hooks = [row.payload for row in rows if row.payload["method"] == "POST"]
     assert len(hooks) == 3
     hook = hooks[0]
-    key = settings.CHAPA_WEBHOOK_SECRET
+    key = settings.CHAPA_WEBHOOK_SECRET.encode()
+    signatures = [hmac.new(key, one, hashlib.sha256).hexdigest() for one in (hook["body"].encode(), key)]
     assert hook["url"] == "https://shop.example/payments/webhook"
-    assert (
-        hook["headers"]["x-chapa-signature"]
-        == hmac.new(key.encode(), hook["body"].encode(), hashlib.sha256).hexdigest()
-    )
-    assert (
-        hook["headers"]["chapa-signature"] == hmac.new(key.encode(), key.encode(), hashlib.sha256).hexdigest()
-    )
+    assert [hook["headers"][name] for name in ("x-chapa-signature", "chapa-signature")] == signatures
     assert json.loads(hook["body"])["amount"] == "400.00"
     (callback,) = (row.payload for row in rows if row.payload["method"] == "GET")
     assert callback["url"].startswith("https://shop.example/payments/callback?trx_ref=stay-1&ref_id=AP")
