@@ -35,6 +35,7 @@ EVENT = {
     "event": "charge.success", "tx_ref": "stay-1", "reference": "APqDY", "status": "success", "amount": "400.00",
     "charge": "12.00", "currency": "ETB", "mode": "live", "type": "API", "payment_method": "telebirr",
 }  # fmt: skip
+WRONG_AMOUNTS: list[Any] = ["1e3", "NaN", "-1", "", None, True, [], "9" * 500]
 Answer = httpx.Response | Exception
 
 
@@ -116,7 +117,7 @@ def test_a_payment_is_begun_with_what_was_told_and_nothing_else() -> None:
     ],
 )
 def test_what_chapa_would_refuse_is_not_sent(wrong: dict[str, Any], rule: str) -> None:
-    told = {"amount": Decimal(400), "currency": "ETB", "tx_ref": "stay-1"} | wrong
+    told: dict[str, Any] = {"amount": Decimal(400), "currency": "ETB", "tx_ref": "stay-1"} | wrong
     with pytest.raises(ValueError, match=f"^{rule} is "):
         Payment(**told)
 
@@ -272,10 +273,7 @@ def test_nothing_else_is_a_signature_the_constant_one_included(signature: str) -
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b"{}", b"\xff", b'{"event": 1}', b'{"event": "charge.success"}', b"[" * 100_000]
-    + [
-        json.dumps(EVENT | {"amount": amount}).encode()
-        for amount in ("1e3", "NaN", "-1", "", None, True, [], "9" * 500)
-    ],
+    + [json.dumps(EVENT | {"amount": amount}).encode() for amount in WRONG_AMOUNTS],
 )
 def test_a_signed_event_that_says_nothing_is_an_error_of_its_own(body: bytes) -> None:
     with pytest.raises(chapa.BadEventError):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,14 +28,14 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def at_once():
+def at_once() -> Iterator[None]:
     """Nobody waits between attempts."""
     with stamina.set_testing(True, attempts=chapa.ATTEMPTS):
         yield
 
 
 def receipts() -> list[str]:
-    return [one.subject for one in mail.outbox if one.subject.startswith("Paid")]
+    return [f"{one.subject}" for one in mail.outbox if one.subject.startswith("Paid")]
 
 
 def test_a_guest_books_pays_and_gets_the_receipt() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tests.parts.browser import chromium
 from tests.rollout.checkout import REPOSITORY, Checkout
@@ -17,7 +17,7 @@ from tests.rollout.conftest import checkout, up
 
 __all__ = ["checkout", "up"]
 SHOTS = REPOSITORY / ".cache/screenshots"
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=360, height=740)
 
 
 @dataclass
