@@ -4,37 +4,16 @@ import argparse
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from pathlib import Path
-from urllib.request import urlopen
 
-from tests.bench import cluster, hosts, images, rollout
-from tests.bench.compare import Comparison, Target, compare
-from tests.bench.servers import REPOSITORY, environment, gunicorn, machine, prepare
+from tests.bench import cluster, hosts, images, rollout, service
+from tests.bench.servers import REPOSITORY, machine
 from tests.rollout.checkout import STEPS
 from tests.rollout.load import machine_wide_lock
 
 PAGE = REPOSITORY / "docs/benchmarks.md"
-PATH = "/api/v1/listings"
-
-
-def compare_with_bare() -> Comparison:
-    """Measure the service's list of listings against a view that serves the same bytes."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        real, bare = folder / "real", folder / "bare"
-        given = environment(real)
-        prepare(given)
-        with gunicorn("marefia.wsgi", given) as (real_url, real_pid):
-            body = folder / "body"
-            with urlopen(f"{real_url}{PATH}", timeout=10) as response:
-                body.write_bytes(response.read())
-            told = {**environment(bare), "BARE_BODY": str(body), "PYTHONPATH": str(REPOSITORY)}
-            with gunicorn("tests.bench.bare", told) as (bare_url, bare_pid):
-                return compare(Target(f"{real_url}{PATH}", real_pid), Target(f"{bare_url}{PATH}", bare_pid))
 
 
 def load_average() -> float:
@@ -46,21 +25,6 @@ def commit() -> str:
     """The commit that is measured."""
     command = ["git", "rev-parse", "--short=12", "HEAD"]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def request(served: Comparison) -> str:
-    """The section on a request."""
-    return f"""\
-`GET {PATH}` with all middleware, and a bare Django view that serves the same bytes, in the same run under
-the same gunicorn configuration: {served.pairs} interleaved pairs of {served.requests} requests over one kept
-connection. CPU is that of the whole gunicorn tree; means with their 95 % intervals.
-
-| | CPU ms a request | p99 ms |
-|---|---:|---:|
-| the service | {served.first} | {served.first_p99:.1f} |
-| a bare view | {served.second} | {served.second_p99:.1f} |
-| difference, by pairs | {served.difference} | |
-"""
 
 
 def costs_of_rollouts(costs: rollout.Costs) -> str:
@@ -98,7 +62,7 @@ Whole commands, medians of {hosts.TIMES}. The servers are containers with system
 
 
 SECTIONS: dict[str, tuple[str, Callable[[], str]]] = {
-    "request": ("A request", lambda: request(compare_with_bare())),
+    "service": ("The service", service.section),
     "rollout": ("A rollout", lambda: costs_of_rollouts(rollout.measure())),
     "servers": ("Servers", lambda: servers(hosts.measure())),
     "images": ("The image", images.section),

@@ -70,7 +70,7 @@ def ask(url: str, requests: int) -> list[float]:
     took = []
     for _ in range(requests):
         start = time.perf_counter()
-        connection.request("GET", parts.path)
+        connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
         response = connection.getresponse()
         response.read()
         took.append(1000 * (time.perf_counter() - start))
