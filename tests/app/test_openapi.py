@@ -181,7 +181,7 @@ def test_what_breaks_a_client_is_named(change: Any, said: str) -> None:
 
 def test_what_only_adds_breaks_nobody() -> None:
     changed = copy.deepcopy(SCHEMA)
-    changed["paths"]["/api/v1/payments"] = changed["paths"]["/api/v1/profile"]
+    changed["paths"]["/api/v1/wishes"] = changed["paths"]["/api/v1/profile"]
     at(changed, *FILTERS).append({"in": "query", "name": "rating", "schema": {"type": "integer"}})
     for name in (LISTING, REQUEST):
         about(changed, name)["properties"]["rating"] = {"type": "number"}

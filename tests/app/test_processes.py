@@ -65,7 +65,7 @@ def test_a_web_whose_log_has_no_reader_any_more_answers(service: Service, listen
     """As workers whose master was killed: the service manager closes the pipe before they have ended."""
     deaf = "ends = os.pipe(); os.dup2(ends[1], 1); os.dup2(ends[1], 2); os.close(ends[0])"
     web = Web(service, listener, before=deaf)
-    assert [web.get(path)[0] for path in ("/version", "/api/v1/listings", "/nothing")] == [200, 200, 404]
+    assert [web.get(path)[0] for path in ("/version", "/api/v1/listings", "/api/nothing")] == [200, 200, 404]
 
 
 def test_the_web_serves_hashed_files_for_good_and_plain_ones_for_a_minute(
