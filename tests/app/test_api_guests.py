@@ -67,11 +67,11 @@ def test_a_user_reads_and_changes_the_own_profile() -> None:
         "phone": "",
         "role": "guest",
     }
-    changes = {"last_name": "Alemu", "phone": "+251 911 123456", "role": "host"}
+    changes = {"last_name": "Alemu", "phone": "+251 911 12 34 56", "role": "host"}
     changed = api("PATCH", PROFILE, changes | {"email": "other@example.org"})
     assert changed.status_code == 200
     assert changed.json() == api("GET", PROFILE).json()
-    assert changed.json().items() >= changes.items()
+    assert changed.json().items() >= (changes | {"phone": "0911123456"}).items()
     assert User.objects.get(pk=user.pk).email == user.email
     assert api("POST", LISTINGS, NEW).status_code == 201
 
