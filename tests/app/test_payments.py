@@ -337,6 +337,28 @@ def test_a_refund_that_never_left_is_asked_for_again(monkeypatch: pytest.MonkeyP
     assert paying.state(payment) == State.REFUNDED
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_that_the_worker_gave_up_is_asked_for_by_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    payment = paying.begun()
+    paying.end(payment)
+    paying.work()
+    bookings.cancel(payment.booking)
+    OutboxRow.objects.filter(handler="payments.refund").update(status=Status.DEAD)
+    work.reconcile()
+    assert paying.state(payment) == State.REFUNDING  # the worker has a minute
+    Payment.objects.update(settled_at=Now() - ledger.IN_FLIGHT)
+    with monkeypatch.context() as patched:
+        unreachable = httpx.MockTransport(
+            lambda request: (_ for _ in ()).throw(httpx.ConnectError("no route"))
+        )
+        patched.setattr(gateway, "chapa", lambda **_: chapa.Chapa("key", transport=unreachable))
+        work.reconcile()
+    assert paying.state(payment) == State.REFUNDING
+    work.reconcile()
+    assert paying.state(payment) == State.REFUNDED
+    assert paying.at_chapa(payment).status == "refunded"
+
+
 def test_a_payment_that_chapa_refuses_says_so_and_is_no_payment() -> None:
     booking = paying.booked()
     Booking.objects.update(total=Decimal("10000000.00"))
@@ -391,8 +413,9 @@ def test_who_is_asked_about_and_when() -> None:
     assert not due.all().exists()
     Payment.objects.update(asked_at=Now() - ledger.OFTEN)
     assert list(due.all()) == [payment]
-    Payment.objects.filter(pk=payment.pk).update(state=State.FAILED)
-    assert list(due.all()) == [payment]  # its page may still be open
+    for closed in (State.FAILED, State.CANCELLED):
+        Payment.objects.filter(pk=payment.pk).update(state=closed)
+        assert list(due.all()) == [payment]  # its page may still be open
     Payment.objects.update(created_at=Now() - ledger.EVER)
     assert not due.all().exists()
 

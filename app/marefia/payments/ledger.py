@@ -175,11 +175,18 @@ def unanswered() -> QuerySet[Payment]:
     """What Chapa has to be asked about, those first that wait longest."""
     since = F("created_at")
     waits = Q(state__in=UNSETTLED, created_at__lte=Now() - IN_FLIGHT) | Q(state=State.OPEN)
-    again = Q(state=State.FAILED, created_at__gt=Now() - EVER)
+    again = Q(state__in=(State.FAILED, State.CANCELLED), created_at__gt=Now() - EVER)
     refunding = Q(state=State.REFUNDING, refund_sent_at__lte=Now() - IN_FLIGHT, trouble="")
     young = Q(created_at__gt=Now() - OFTEN) | Q(asked_at=None) | Q(asked_at__lte=Now() - OFTEN)
     return Payment.objects.filter((waits | again) & young | refunding).order_by(
         F("asked_at").asc(nulls_first=True), since
+    )
+
+
+def owed() -> QuerySet[Payment]:
+    """What has to go back and was not asked for yet, although there was time: the worker could not reach Chapa."""
+    return Payment.objects.filter(
+        state=State.REFUNDING, refund_sent_at=None, trouble="", settled_at__lte=Now() - IN_FLIGHT
     )
 
 

@@ -64,8 +64,16 @@ def cancel(row: OutboxRow) -> None:
 
 @errand("payments.refund")
 def refund(row: OutboxRow) -> None:
-    """Give money back: asked for once, since two requests might be two refunds."""
-    payment = ledger.claim_refund(row.payload["tx_ref"])
+    """Give money back."""
+    give_back(row.payload["tx_ref"])
+
+
+def give_back(tx_ref: str) -> None:
+    """Ask for a refund, unless it was: two requests might be two refunds.
+
+    Raise chapa.UnavailableError when the request never left: then it may be tried again.
+    """
+    payment = ledger.claim_refund(tx_ref)
     if payment is None:
         return
     try:
@@ -84,7 +92,13 @@ def refund(row: OutboxRow) -> None:
 
 @shared_task(name="marefia.payments.reconcile")
 def reconcile() -> None:
-    """Ask Chapa about every payment of which no webhook told."""
+    """Ask Chapa about every payment of which no webhook told, and for the refunds that nobody could ask for yet."""
+    for payment in ledger.owed()[:AT_ONCE]:
+        try:
+            give_back(payment.tx_ref)
+        except chapa.UnavailableError as error:
+            log.warning("not_refunded_yet", tx_ref=payment.tx_ref, reason=str(error))
+            break
     payments = list(ledger.unanswered()[:A_ROUND])
     answers = asyncio.run(_ask_all([payment.tx_ref for payment in payments]))
     for payment, answer in zip(payments, answers, strict=True):
