@@ -14,8 +14,9 @@ from django.core import mail
 from django.db.models.functions import Now
 from django.test import Client
 
+from marefia.cleanup import expired
 from marefia.outbox.models import OutboxRow, Status
-from marefia.payments import chapa, checkout, exports, gateway, ledger, states, work
+from marefia.payments import chapa, checkout, exports, gateway, inbox, ledger, states, work
 from marefia.payments.ledger import CannotPayError, ChapaAwayError
 from marefia.payments.models import Payment, PaymentEvent, Verdict
 from marefia.payments.states import MOVES, Mover, State, may
@@ -148,6 +149,17 @@ def test_an_event_that_cannot_be_read_is_kept_and_rejected(body: str) -> None:
     assert paying.signed(body) == 200  # sent again it would be no better
     event = PaymentEvent.objects.get()
     assert (event.verdict, bytes(event.body)) == (Verdict.REJECTED, body.encode())
+
+
+def test_what_was_rejected_is_forgotten_after_a_month_and_what_chapa_told_is_not() -> None:
+    paying.end(paying.begun())
+    paying.work()
+    paying.signed("nothing")
+    expired.send(None)
+    assert PaymentEvent.objects.count() == 2
+    PaymentEvent.objects.update(received_at=Now() - inbox.KEEP_REJECTED)
+    expired.send(None)
+    assert PaymentEvent.objects.get().verdict == Verdict.DONE
 
 
 def test_an_event_that_is_too_large_is_refused() -> None:

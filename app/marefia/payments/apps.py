@@ -10,4 +10,4 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what the worker does, and listen to what becomes of bookings."""
-        from marefia.payments import ledger, work  # noqa: F401
+        from marefia.payments import inbox, ledger, work  # noqa: F401

@@ -1,12 +1,17 @@
 """Events as they come in: each is stored once with its bytes, whatever it is, and looked at later (work.py)."""
 
 import hashlib
+from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.db.models.functions import Now
+from django.dispatch import receiver
 from prometheus_client import Counter
 
+from marefia.cleanup import expired
 from marefia.outbox import queue
 from marefia.payments import chapa
 from marefia.payments.models import PaymentEvent, Verdict
@@ -14,6 +19,7 @@ from marefia.payments.models import PaymentEvent, Verdict
 MOST_BYTES = 64 * 1024
 MOST_REJECTED = 10_000
 """Rows of rejected events; more are counted and not kept, for anybody can send them."""
+KEEP_REJECTED = timedelta(days=30)
 EVENTS = Counter("marefia_payment_events_total", "Deliveries of payment events.", ["verdict"])
 
 
@@ -29,6 +35,13 @@ def receive(body: bytes, signature: str) -> str:
         return ""  # sent again it would be as bad
     _store(body, "genuine", kind=event.kind[:50], tx_ref=event.transaction.tx_ref[:50])
     return ""
+
+
+@receiver(expired)
+def forget_rejected(**_: Any) -> None:
+    """Delete what was rejected long ago; what Chapa told stays, as part of the account."""
+    old = PaymentEvent.objects.filter(verdict=Verdict.REJECTED, received_at__lte=Now() - KEEP_REJECTED)
+    old.delete()
 
 
 def _store(body: bytes, whose: str, **fields: str) -> None:
