@@ -75,7 +75,7 @@ def test_a_guest_reviews_a_stay(visitor: Visitor) -> None:
     visitor.go("/bookings/?period=past")
     visitor.look("past-stays")
     visitor.follow("How was it")
-    visitor.page.get_by_label("Rating").fill("5")
+    visitor.page.get_by_label("Rating").select_option("5")
     visitor.page.get_by_label("Text").fill("ጥሩ ነበር 🙂")
     visitor.look("review")
     visitor.page.get_by_role("button").last.click()
