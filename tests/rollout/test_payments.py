@@ -92,7 +92,7 @@ class Shop:
 
     def key(self) -> str:
         """What the sandbox signs with (app/marefia/sandbox/keys.py)."""
-        lines = (self.checkout.path / ".run/dev/secrets.env").read_text().splitlines()
+        lines = (self.checkout.root / "secrets.env").read_text().splitlines()
         secret = dict(line.split("=", 1) for line in lines)["SECRET_KEY"]
         return hmac.new(secret.encode(), b"sandbox webhook", hashlib.sha256).hexdigest()[:32]
 
