@@ -182,8 +182,13 @@ class Namespace(Checkout):
 
         wait_until(whole, "every process to be ready", seconds, every=0.5)
 
+    def await_least(self, seconds: float = 300) -> None:
+        """Return when there are no more webs than needed: what was done before may have brought some."""
+        least = self.PROCESSES["web"]
+        wait_until(lambda: len(self.pods("web")) == least, f"{least} webs", seconds, every=1)
+
     def write_down(self) -> None:
-        """Put the figures of all loads into docs/promises.md where the whole matrix was run."""
+        """Put the figures into docs/promises.md where the whole matrix was run; else print the single ones."""
         loads = [load for load in self.loads if load.is_reported]
         records = [record for load in loads for record in load.records]
         report = Report(records, [window for load in loads for window in load.windows])
@@ -191,6 +196,8 @@ class Namespace(Checkout):
             each.name for each in report.windows
         }:
             write_down("figures of the cluster", self, report, self.figures)
+        else:
+            print("", *self.figures, sep="\n")
 
     def remove(self) -> None:
         self.kubectl("delete", "namespace", self.NAME, "--wait=false", check=False)
@@ -228,12 +235,17 @@ class ClusterSite(Site):
     """Loaded on all nodes with connections that stay, and knocked at with one for each request."""
 
     path: str = "/livez"
+    missed: dict[str, str] = field(default_factory=dict)
+    """How many knocks were lost of how many, by what was done."""
 
     @contextmanager
     def losing_nothing(self, what: str) -> Iterator[None]:
         assert isinstance(self.checkout, Namespace)
         knocks = Knocks(self.checkout.nodes, self.checkout.node_port, self.path)
-        with knocks, super().losing_nothing(what):
-            yield
+        try:
+            with knocks, super().losing_nothing(what):
+                yield
+        finally:
+            self.missed[what] = f"{len(knocks.lost)} of {knocks.asked}"
         assert knocks.asked > 0
         assert not knocks.lost, "\n".join(knocks.lost)

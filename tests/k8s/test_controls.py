@@ -43,7 +43,10 @@ def without(site: ClusterSite, change: Change) -> Iterator[None]:
 
 def count(namespace: Namespace, site: ClusterSite, what: str) -> None:
     """Note what a control lost."""
-    namespace.figures.append(f"{what}, a control: {len(site.lost(what))} of its load's requests lost")
+    lost = len(site.lost(what))
+    namespace.figures.append(
+        f"{what}, a control: {lost} requests on kept connections lost, and {site.missed[what]} on new ones"
+    )
 
 
 def lacks_pre_stop(checkout: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.k8s.door import Door
 from tests.k8s.namespace import COMPONENT, ENDED, NUMBER, Staging
 from tests.k8s.test_bad_input import refused
-from tests.k8s.test_node import cut_off
+from tests.k8s.test_node import cordoned, cut_off
 from tests.rollout.changes import overlay, replace, setting, unready, visible_text
 from tests.rollout.checkout import Run, wait_until
 from tests.rollout.promise import unharmed
@@ -116,7 +116,8 @@ def test_objects_that_others_write_all_the_time_stop_no_deploy(staging: Staging)
     names = [f"deployment/{name}" for name in staging.PROCESSES] + ["lease/rollout", "configmap/rollout"]
 
     def touch() -> None:
-        staging.kubectl("annotate", "--overwrite", *names, f"touched={time.monotonic_ns()}", check=False)
+        # Labels: Kubernetes copies a Deployment's annotations to its ReplicaSets, and then gets in its own way.
+        staging.kubectl("label", "--overwrite", *names, f"touched={time.monotonic_ns()}", check=False)
 
     commit = staging.commit(visible_text("Touched"))
     with again_and_again(touch):
@@ -194,12 +195,8 @@ def test_a_dead_node_holds_no_deploy_up(staging: Staging) -> None:
     stores = staging.kubectl.get("pods", f"--selector={COMPONENT}=database")[0]["spec"]["nodeName"]
     nodes = {each["metadata"]["name"]: each for each in staging.kubectl.get("nodes")}
     dead = next(name for name in nodes if name != stores)
-    staging.kubectl("cordon", stores)  # the scheduler is to be there when it dies
-    try:
+    with cordoned(staging, stores):  # the scheduler is to be there when it dies
         staging.kubectl("delete", "pod", staging.pods("scheduler")[0]["metadata"]["name"])
-        staging.await_whole()
-    finally:
-        staging.kubectl("uncordon", stores)
     assert staging.pods("scheduler")[0]["spec"]["nodeName"] == dead
     commit = staging.commit(visible_text("A node is dead"))
     with cut_off(staging, nodes[dead], seconds=480):

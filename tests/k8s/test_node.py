@@ -94,19 +94,47 @@ def cut_off(namespace: Namespace, node: dict[str, Any], seconds: int = CUT_SECON
         kubectl("delete", "pod", "scissors", "--wait=true")
 
 
+@contextmanager
+def cordoned(namespace: Namespace, node: str) -> Iterator[None]:
+    """A node that new pods do not come to; afterwards every process runs."""
+    namespace.kubectl("cordon", node)
+    try:
+        yield
+        namespace.await_whole()
+    finally:
+        namespace.kubectl("uncordon", node)
+
+
+def spread(namespace: Namespace, stores: str, other: str) -> None:
+    """Let a web be on each of two nodes, worker and scheduler on the one that does not store."""
+    namespace.await_least()
+    for node, moves in ((stores, ("worker", "scheduler")), (other, ())):
+        on = {
+            process: [pod for pod in namespace.pods(process) if pod["spec"]["nodeName"] == node]
+            for process in namespace.PROCESSES
+        }
+        if moved := on["web"][1:] + [pod for process in moves for pod in on[process]]:
+            with cordoned(namespace, node):
+                namespace.kubectl("delete", "pod", *(pod["metadata"]["name"] for pod in moved))
+
+
 def test_a_node_that_is_cut_off_costs_what_is_counted_and_the_service_is_whole_without_it(
     namespace: Namespace,
 ) -> None:
     stores = namespace.kubectl.get("pods", f"--selector={COMPONENT}=database")[0]["spec"]["nodeName"]
     nodes = {node["metadata"]["name"]: node for node in namespace.kubectl.get("nodes")}
-    gone = next(node for name, node in nodes.items() if name != stores)
+    other, gone = next((name, node) for name, node in nodes.items() if name != stores)
     (way_in,) = [
         each["address"] for each in nodes[stores]["status"]["addresses"] if each["type"] == "InternalIP"
     ]
 
+    spread(namespace, stores, other)
+
     def here(process: str) -> int:
         return len([pod for pod in namespace.ready(process) if pod["spec"]["nodeName"] == stores])
 
+    before = {process: here(process) for process in namespace.PROCESSES}
+    assert before == {"web": 1, "worker": 0, "scheduler": 0}
     with Knocks([way_in], namespace.node_port) as knocks, cut_off(namespace, gone):
         began = time.monotonic()
         wait_until(
