@@ -16,7 +16,7 @@ from tests.rollout.checkout import REPOSITORY, Checkout
 from tests.rollout.conftest import checkout, up
 
 __all__ = ["checkout", "up"]
-SHOTS = REPOSITORY / ".cache/screenshots"
+SHOTS = REPOSITORY / ".run/reports/screenshots"
 WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=360, height=740)
 
 

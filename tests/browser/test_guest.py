@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.conftest import Visitor
 
-pytestmark = pytest.mark.verify
+pytestmark = pytest.mark.browser
 PASSWORD = "marefia-demo"
 
 

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 
 import pytest
 
+from tests.docker.containers import container, docker
 from tests.k8s.namespace import COMPONENT, NUMBER, Staging
 from tests.rollout.checkout import wait_until
 
@@ -14,10 +16,14 @@ pytestmark = pytest.mark.verify
 
 SERVICE = ("web", "worker", "scheduler", "migrate", "candidate")
 LISTEN = {"web": 8000, "database": 5432, "cache": 6379}
+INTERNET = "198.51.100.0/24"
+"""Addresses that are nobody's (RFC 5737): what lies there is to the cluster as the internet is."""
 EVERY = (*SERVICE, "database", "cache", "backup", "stranger")
 # From outside of the cluster everybody may ask the web; that is what every test of a rollout does.
 ARROWS = {(source, target) for source in SERVICE for target in ("database", "cache")} | {
-    ("backup", "database")
+    ("backup", "database"),
+    ("web", "chapa"),
+    ("worker", "chapa"),
 }
 PLUGIN_SECONDS = 30
 TRY = """
@@ -33,17 +39,60 @@ with concurrent.futures.ThreadPoolExecutor() as pool:
     print(json.dumps(dict(pool.map(reached, sys.argv[1:]))))
 """
 
+LISTENS = """
+import socket, threading
+def listen(port):
+    server = socket.create_server(("", port))
+    while True:
+        server.accept()[0].close()
+threads = [threading.Thread(target=listen, args=[port]) for port in (443, 5432)]
+for thread in threads: thread.start()
+"""
 
-@pytest.fixture(scope="module")
-def targets(staging: Staging) -> dict[str, str]:
-    """The address of a pod of each component that listens."""
-    pods = {name: staging.kubectl.get("pods", f"--selector={COMPONENT}={name}")[0] for name in LISTEN}
-    return {name: pod["status"]["podIP"] for name, pod in pods.items()}
+
+def tried(*targets: str) -> str:
+    """What TRY says of these, outside of the cluster."""
+    asked = [sys.executable, "-c", TRY, *targets]
+    return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 @pytest.fixture(scope="module")
 def image(staging: Staging) -> str:
     return str(staging.pods("web")[0]["spec"]["containers"][0]["image"])
+
+
+@pytest.fixture(scope="module")
+def internet() -> Iterator[str]:
+    """The address of a machine outside of the cluster that listens for HTTPS, and for PostgreSQL."""
+    name = f"internet-{uuid.uuid4().hex[:8]}"
+    docker("network", "create", f"--subnet={INTERNET}", name)
+    try:
+        with container(
+            f"--network={name}",
+            "--publish=127.0.0.1::443",
+            "--publish=127.0.0.1::5432",
+            "python:3.13-slim",
+            "python",
+            "-c",
+            LISTENS,
+        ) as made:
+            address = json.loads(docker("inspect", made))[0]["NetworkSettings"]["Networks"][name]["IPAddress"]
+            wait_until(
+                lambda: all(json.loads(tried(f"{port}:{address}:{port}")).values() for port in (443, 5432)),
+                "the internet",
+                30,
+            )
+            yield str(address)
+    finally:
+        docker("network", "rm", name)
+
+
+@pytest.fixture(scope="module")
+def targets(staging: Staging, internet: str) -> list[str]:
+    """Where a pod of each component listens, Chapa, and another port where Chapa is."""
+    pods = {name: staging.kubectl.get("pods", f"--selector={COMPONENT}={name}")[0] for name in LISTEN}
+    within = [f"{name}:{pods[name]['status']['podIP']}:{port}" for name, port in LISTEN.items()]
+    return [*within, f"chapa:{internet}:443", f"abroad:{internet}:5432"]
 
 
 @pytest.fixture
@@ -91,14 +140,13 @@ def trier(staging: Staging, image: str, request: pytest.FixtureRequest) -> Itera
 
 @pytest.mark.parametrize(("trier", "source"), [(each, each) for each in EVERY], indirect=["trier"])
 def test_what_is_drawn_passes_and_nothing_else(
-    staging: Staging, targets: dict[str, str], trier: str, source: str
+    staging: Staging, targets: list[str], trier: str, source: str
 ) -> None:
     """A network plugin learns of a new pod when it runs already: what holds is awaited, and has to stay so."""
-    words = [f"{name}:{targets[name]}:{port}" for name, port in LISTEN.items()]
-    drawn = {name: (source, name) in ARROWS for name in LISTEN}
+    drawn = {name: (source, name) in ARROWS for name in (*LISTEN, "chapa", "abroad")}
 
     def got() -> dict[str, bool]:
-        said = staging.kubectl("exec", trier, "--", "python", "-c", TRY, *words)
+        said = staging.kubectl("exec", trier, "--", "python", "-c", TRY, *targets)
         return dict(json.loads(said))
 
     wait_until(lambda: got() == drawn, f"{source} to reach {drawn}", PLUGIN_SECONDS)
@@ -109,8 +157,9 @@ def test_the_world_outside_is_not_reached_from_the_service(staging: Staging) -> 
     """The kubelet of another node: it listens, and no rule names it."""
     web = staging.pods("web")[0]
     (outside, *_) = [node for node in staging.nodes if node != web["status"]["hostIP"]]
-    asked = ("-c", TRY, f"kubelet:{outside}:10250")
-    here = subprocess.run([sys.executable, *asked], capture_output=True, text=True, check=True, timeout=30)
-    assert json.loads(here.stdout) == {"kubelet": True}
-    there = staging.kubectl("exec", web["metadata"]["name"], "--container=web", "--", "python", *asked)
+    kubelet = f"kubelet:{outside}:10250"
+    assert json.loads(tried(kubelet)) == {"kubelet": True}
+    there = staging.kubectl(
+        "exec", web["metadata"]["name"], "--container=web", "--", "python", "-c", TRY, kubelet
+    )
     assert json.loads(there) == {"kubelet": False}
