@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
@@ -35,11 +36,12 @@ def webhook(request: HttpRequest) -> HttpResponse:
 def callback(request: HttpRequest) -> HttpResponse:
     """`GET /payments/callback?trx_ref=`: a hint to ask Chapa, and a proof of nothing."""
     tx_ref = request.GET.get("trx_ref") or request.GET.get("tx_ref") or ""
+    if "\0" in tx_ref:
+        raise Http404
     with transaction.atomic():
-        known = Payment.objects.filter(tx_ref=tx_ref[:50].replace("\0", ""))
-        if not known.exists():
-            raise Http404
+        known = Payment.objects.filter(tx_ref=tx_ref)
+        payment = get_object_or_404(known)
         rested = known.filter(Q(asked_at=None) | Q(asked_at__lte=Now() - QUIET))
         if rested.update(asked_at=Now()):
-            queue.put("payments.ask", {"tx_ref": tx_ref})
+            queue.put("payments.ask", {"tx_ref": payment.tx_ref})
     return HttpResponse("Thank you.\n", "text/plain")
