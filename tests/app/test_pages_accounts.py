@@ -72,11 +72,18 @@ def test_a_forgotten_password_is_set_by_the_link_in_the_mail_once(client: Client
     link = re.search(r"http://testserver(\S+)", str(message.body))
     assert link
     form = client.get(link[1], follow=True)
+    assert ">Set my new password</button>" in form.content.decode()
     new = {"new_password1": "calm-rivers-9", "new_password2": "calm-rivers-9"}  # pragma: allowlist secret
     done = client.post(form.request["PATH_INFO"], new, follow=True)
     assert "Your password is set" in done.content.decode()
     assert client.login(username="hana@example.org", password="calm-rivers-9")  # pragma: allowlist secret
     assert "too old" in client.get(link[1], follow=True).content.decode()
+
+
+def test_the_button_of_a_password_form_says_what_it_does(client: Client) -> None:
+    assert ">Mail me a link</button>" in client.get("/accounts/password_reset/").content.decode()
+    client.force_login(make.user())
+    assert ">Change my password</button>" in client.get("/accounts/password_change/").content.decode()
 
 
 def test_nobody_learns_from_a_reset_whether_an_address_is_known(client: Client) -> None:

@@ -41,6 +41,9 @@ class Visitor:
             self.page.screenshot(path=self.shots / f"{self.seen:02}-{name}-{width}.png", full_page=True)
             if self.page.evaluate("document.documentElement.scrollWidth") > size["width"]:
                 self.faults.append(f"{name}: wider than {size['width']} px")
+            cut = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth).length"
+            if cells := self.page.locator("td").evaluate_all(cut):
+                self.faults.append(f"{name}: {cells} cells are too narrow at {size['width']} px")
             found = Axe().run(self.page).response["violations"]
             self.faults += [
                 f"{name}, {width}: {one['impact']} {one['id']}: {[node['html'] for node in one['nodes']][:3]}"
