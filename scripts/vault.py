@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[1]
 WANTED = ("SECRET_KEY", "PGPASSWORD", "BROKER_PASSWORD", "BACKUP_PASSWORD")  # pragma: allowlist secret
 FOR_GOOD = {"BACKUP_PASSWORD": "the backups that exist can be read with no other"}  # pragma: allowlist secret
 BYTES = 36
-VALUE = re.compile(r"[!#%&()*+,./0-9:;<=>?@A-Z\[\]^_a-z{|}~-]+")  # whoever reads it, no shell and no file gets it wrong
+# Whoever reads it, no shell and no file gets it wrong.
+VALUE = re.compile(r"[!#%&()*+,./0-9:;<=>?@A-Z\[\]^_a-z{|}~-]+")
 Kept = dict[str, dict[str, str]]
 
 
