@@ -8,9 +8,9 @@ from datetime import date, timedelta
 import pytest
 
 from tests.browser.conftest import Visitor
+from tests.rollout.marefia_traffic import PASSWORD
 
 pytestmark = pytest.mark.browser
-PASSWORD = "marefia-demo"
 
 
 def log_in(visitor: Visitor, who: str) -> None:
