@@ -13,6 +13,11 @@ from types import MappingProxyType
 
 from tests.rollout.checkout import REPOSITORY
 
+ORPHANED = """
+( (sleep 1; exit 3) & )
+PGPASSWORD=$(cat "$1") psql --host=127.0.0.1 --username=service --command='SELECT pg_sleep(3)' service
+"""
+"""A statement in the database's container during which a process fails whose parent has left it to process 1."""
 RECORDED = """
 import importlib.metadata as m
 files = {file.locate().resolve() for one in m.distributions() for file in one.files or ()}

@@ -17,7 +17,7 @@ import pytest
 from tests.app.servers import has_engine
 from tests.coverage.parts import parts
 from tests.coverage.parts import ran as record
-from tests.docker.containers import docker, health, networks, run, stopped
+from tests.docker.containers import ORPHANED, docker, health, networks, run, stopped
 from tests.rollout.checkout import REPOSITORY, free_port, wait_until
 from tests.rollout.load import Load
 from tests.rollout.marefia_traffic import MarefiaTraffic
@@ -146,6 +146,11 @@ def test_each_may_be_restarted(project: Project, name: str) -> None:
             return False
 
     wait_until(well, f"{name} to be healthy again", 60, every=0.5)
+
+
+def test_a_shell_that_fails_beside_the_database_is_no_crash_of_it(project: Project) -> None:
+    (database,) = project.containers("database")
+    docker("exec", database, "bash", "-c", ORPHANED, "bash", "/run/secrets/PGPASSWORD")
 
 
 def test_people_browse_and_book(project: Project) -> None:

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from tests.app.servers import has_engine
 from tests.coverage.parts import ran, stages_of
 from tests.docker.containers import container, docker, health, layers, run, size_of, size_of_packages, stopped
+from tests.playbooks.untouched import refusal
 from tests.rollout.changes import visible_text
 from tests.rollout.checkout import REPOSITORY, Checkout, wait_until
 
@@ -131,6 +132,15 @@ def test_a_change_of_the_source_alone_shares_what_it_leaves(image: str, tmp_path
         assert before[packages:] != after[packages:]
     finally:
         docker("rmi", changed)
+
+
+def test_a_setting_that_the_service_refuses_is_named_when_the_image_is_not_built(tmp_path: Path) -> None:
+    clone = Checkout(tmp_path)
+    settings = clone.path / "infra/environments/dev.env"
+    settings.write_text(settings.read_text().replace("LOG_LEVEL=INFO", "LOG_LEVEL=verbose"))
+    said = refusal(clone.make("image", check=False, REGISTRY=""))
+    assert "cannot be built: " in said
+    assert "LOG_LEVEL=verbose" in said
 
 
 def test_it_stops_within_its_grace_period(web: tuple[str, int]) -> None:

@@ -86,7 +86,10 @@ def test_a_cluster_that_does_not_answer(staging: Staging, tmp_path: Path) -> Non
 @pytest.mark.chaos
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(asks_for("8"), "exceeded quota"), (asks_for("100", quota="200"), "no node has room for")],
+    [
+        (asks_for("8"), "exceeded quota"),
+        (asks_for("100", quota="200"), "no node can hold migrate: it asks for cpu 100 "),
+    ],
     ids=["more than the quota", "more than a node has"],
 )
 def test_a_request_that_nobody_can_fulfil(staging: Staging, change: Change, words: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from rollout.kube_release import SECRETS, rendered
+from tests.docker.containers import ORPHANED
 from tests.k8s.namespace import Staging
 from tests.parts import cluster
 from tests.parts.cluster import Kubectl
@@ -78,6 +79,10 @@ def test_no_process_of_the_service_is_given_a_token_or_runs_as_root(staging: Sta
             assert container["securityContext"]["readOnlyRootFilesystem"]
             assert container["resources"]["limits"]["memory"]
             assert "@sha256:" in container["image"], "an image is named by what a tag meant at some time"
+
+
+def test_a_shell_that_fails_beside_the_database_is_no_crash_of_it(staging: Staging) -> None:
+    staging.kubectl("exec", "database-0", "--", "bash", "-c", ORPHANED, "bash", "/secrets/PGPASSWORD")
 
 
 def test_no_secret_stands_in_a_rendered_overlay_or_a_record(staging: Staging) -> None:

@@ -100,9 +100,17 @@ def test_a_file_that_is_no_kubeconfig_is_one_line(tmp_path: Path, content: bytes
     assert "unexpected" not in said.lower()
 
 
-@pytest.mark.parametrize("said", ["", "dev"])
-def test_an_inventory_of_another_environment_than_the_default_needs_env(tmp_path: Path, said: str) -> None:
-    status, words = judged(tmp_path, "staging", said=said)
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [("staging", ""), ("staging", "dev"), ("dev", "staging"), ("production", "staging")],
+)
+def test_an_inventory_of_another_environment_than_env_says_is_refused(
+    tmp_path: Path, environment: str, said: str
+) -> None:
+    status, words = judged(tmp_path, environment, said=said, confirmed=environment)
     assert status
-    assert "the inventory is of staging, and ENV says dev; set ENV=staging" in words
+    assert f"the inventory is of {environment}, and ENV says {said or 'dev'}; set ENV={environment}" in words
+
+
+def test_env_may_name_one_of_several_of_an_environment(tmp_path: Path) -> None:
     assert judged(tmp_path, "staging", said="staging-eu")[0] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,36 @@ def test_who_builds_under_a_closed_umask_hands_over_what_the_images_user_can_rea
     assert listed.keys() >= {*files, "start.py", "start.json", "build.env"}
     for name, (mode, kind) in listed.items():
         assert mode == ("755" if kind == "d" or name == "app/manage.py" else "644"), name
+
+
+PLAIN = """\
+#4 [2/5] RUN pip install
+#4 0.195 fine
+#5 [3/5] RUN python start.py
+#5 0.195 noise
+#5 0.211 error: LOG_LEVEL=verbose is no level; set DEBUG
+#5 ERROR: process "/bin/sh -c python start.py" did not complete successfully: exit code: 1
+------
+ > [3/5] RUN python start.py:
+------
+ERROR: failed to solve: process "/bin/sh -c python start.py" did not complete successfully: exit code: 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (PLAIN, "error: LOG_LEVEL=verbose is no level; set DEBUG"),
+        ("#1 DONE 0.0s\nERROR: failed to solve: no such base\n", "ERROR: failed to solve: no such base"),
+        ("Cannot connect to the Docker daemon\n", "Cannot connect to the Docker daemon"),
+        ("", "nothing was said"),
+    ],
+)
+def test_what_the_failed_step_said_last_is_told(engine: Path, tmp_path: Path, output: str, told: str) -> None:
+    (tmp_path / "output").write_text(output)
+    engine.write_text(f"#!/bin/sh\ncat {tmp_path}/output >&2\nexit 1\n")
+    with pytest.raises(RolloutError, match=re.escape(f"cannot be pushed: {told}; mend that")):
+        image.push("shop:1")
 
 
 def read(file: Path) -> list[str]:

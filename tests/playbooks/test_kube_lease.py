@@ -1,5 +1,6 @@
 """The lease on a cluster: kept through conflicts, given up to another owner only."""
 
+import subprocess
 import threading
 from typing import Any
 
@@ -12,6 +13,7 @@ from rollout.kube_lease import ClusterLease
 from rollout.lease import LeaseHeld
 from tests.playbooks.fake_cluster import FakeCluster, deployment
 from tests.playbooks.modules import Load
+from tests.rollout.checkout import wait_until
 
 
 def taken(cluster: FakeCluster, seconds: float = 30.0) -> ClusterLease:
@@ -45,6 +47,22 @@ def test_a_lease_that_was_changed_since_it_was_read_is_renewed_all_the_same() ->
     touched_before_writing(cluster, 3)
     lease.release()
     assert spec(cluster)["holderIdentity"] == ""
+
+
+def test_a_lease_is_renewed_while_its_deployer_lives_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible's workers outlive a deployer that was killed; the next one waits for the expiry."""
+    deployer = subprocess.Popen(["sleep", "60"])
+    monkeypatch.setenv("ROLLOUT_DEPLOYER", str(deployer.pid))
+    cluster = FakeCluster()
+    lease = taken(cluster, seconds=0.3)
+    with lease.renewed():
+        before = spec(cluster)["renewTime"]
+        wait_until(lambda: spec(cluster)["renewTime"] > before, "a renewal", 10)
+        deployer.kill()
+        deployer.wait()
+        wait_until(lambda: "renewing" not in {each.name for each in threading.enumerate()}, "the last", 10)
+        last = spec(cluster)["renewTime"]
+    assert spec(cluster)["renewTime"] == last
 
 
 def test_a_lease_that_always_changes_is_no_stale_one() -> None:

@@ -153,3 +153,31 @@ def test_a_crash_whose_container_was_swept_away_is_told_by_the_next_one(before: 
     assert kube_pods.words(cluster, crashed) == "it said: no spring"
     del cluster.said["web-1"]
     assert kube_pods.words(cluster, crashed) == "it said nothing"
+
+
+@pytest.mark.parametrize(
+    ("resources", "fits"),
+    [
+        ({}, True),
+        ({"requests": {"cpu": "1500m", "memory": "1Gi"}}, True),
+        ({"requests": {"cpu": "2001m"}}, False),
+        ({"limits": {"cpu": "3"}}, False),
+        ({"requests": {"cpu": "1"}, "limits": {"cpu": "3"}}, True),
+        ({"requests": {"memory": "1025Mi"}}, False),
+        ({"requests": {"cpu": "1800m", "memory": "900Mi"}}, False),
+    ],
+)
+def test_what_no_node_can_hold_however_empty_it_is_is_told_before_anything_changes(
+    resources: Thing, fits: bool
+) -> None:
+    """Two containers of a half processor and what is asked for; no node has the best of both nodes."""
+    nodes = [
+        {"status": {"allocatable": {"cpu": "2", "memory": "1Gi"}}},
+        {"status": {"allocatable": {"cpu": "2500m", "memory": "512Mi"}}},
+    ]
+    containers = [{"name": "beside", "resources": {"requests": {"cpu": "500m"}}}, {"resources": resources}]
+    owner = {"metadata": {"name": "worker"}, "spec": {"template": {"spec": {"containers": containers}}}}
+    why = kube_pods.too_large(nodes, owner)
+    assert (why is None) == fits
+    if why:
+        assert str(why).startswith("no node can hold worker: it asks for cpu ")

@@ -41,9 +41,10 @@ class ActionModule(ActionBase):
             return result | _no(
                 f"the kubeconfig has no context {told['context']}, which the inventory names; it has {known}"
             )
-        if told["environment"] != DEFAULT == (os.environ.get("ENV") or DEFAULT):
+        said = os.environ.get("ENV") or DEFAULT
+        if not f"{said}-".startswith(f"{told['environment']}-"):  # staging-eu is a staging
             return result | _no(
-                f"the inventory is of {told['environment']}, and ENV says {DEFAULT}; set ENV={told['environment']}"
+                f"the inventory is of {told['environment']}, and ENV says {said}; set ENV={told['environment']}"
             )
         where, environment = told["context"] or here, told["environment"]
         words = f"This changes {environment} on the cluster {where}. Type {environment} to go on: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -37,6 +38,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
         problems = [
+            *self._environment(variables),
             *self._groups(variables["groups"]),
             *self._hosts(variables),
             *self._required(variables),
@@ -47,6 +49,14 @@ class ActionModule(ActionBase):
         if problems:
             return result | {"failed": True, "msg": "\n".join(dict.fromkeys(problems))}
         return result | {"msg": f"{len(variables['groups']['all'])} hosts"}
+
+    def _environment(self, variables: dict[str, Any]) -> Iterator[str]:
+        """ENV says whose secrets and runtime files a playbook takes, whatever the inventory."""
+        said = os.environ.get("ENV") or "dev"
+        for host in variables["groups"]["all"]:
+            its = variables["hostvars"][host].get("rollout_environment") or said
+            if not f"{said}-".startswith(f"{its}-"):  # staging-eu is a staging
+                yield f"the inventory is of {its}, and ENV says {said}; set ENV={its}"
 
     def _groups(self, groups: dict[str, list[str]]) -> Iterator[str]:
         for group in self._task.args["groups"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -66,7 +67,7 @@ def build(checkout: Path, version: str, commit: str, files: Iterable[str], regis
         _docker(
             [
                 "build",
-                "--quiet",
+                "--progress=plain",
                 "--file",
                 str(checkout / FOLDER / "Dockerfile"),
                 "--tag",
@@ -131,9 +132,16 @@ def known(registry: str, name: str, version: str) -> dict[str, Any] | None:
 def _docker(arguments: list[str], failed: str) -> None:
     done = _run(arguments, BUILD_SECONDS)
     if done.returncode:
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing was said"]
-        told = next((line for line in reversed(lines) if "ERROR" in line or "error" in line), lines[-1])
-        raise RolloutError(f"{failed}: {told[:400]}", "mend that and run the command again")
+        raise RolloutError(f"{failed}: {_told(done.stderr)[:400]}", "mend that and run the command again")
+
+
+def _told(output: str) -> str:
+    """The line that says why: the last one of the build's step that failed, else the engine's own error."""
+    step = re.search(r"^#(\d+) ERROR", output, re.MULTILINE)
+    if step and (said := re.findall(rf"^#{step[1]} [\d.]+ (.*\S)", output, re.MULTILINE)):
+        return str(said[-1])
+    lines = [line for line in output.strip().splitlines() if line.strip()] or ["nothing was said"]
+    return next((line for line in reversed(lines) if "ERROR" in line or "error" in line), lines[-1])
 
 
 def _run(arguments: list[str], seconds: float) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
+
+from kubernetes.utils.quantity import parse_quantity
 
 from .errors import RolloutError, last_words
 from .kube import Cluster, Thing
@@ -25,6 +28,34 @@ SWEPT = "unable to retrieve container logs for "
 """What a kubelet answers, as if the container had said it, when it has swept away one that ended."""
 TAIL = 400
 """Lines of a log that are looked at: Django's tracebacks are long."""
+
+
+def open_nodes(cluster: Cluster) -> list[Thing]:
+    """Those that may be given pods."""
+    return [each for each in cluster.every("Node") if not each.get("spec", {}).get("unschedulable")]
+
+
+def too_large(nodes: Collection[Thing], owner: Thing) -> RolloutError | None:
+    """Why no node can hold a Deployment's or a Job's pods, however empty it is; None when one can."""
+    asked: dict[str, Decimal] = dict.fromkeys(("cpu", "memory"), Decimal(0))
+    for container in owner["spec"]["template"]["spec"]["containers"]:
+        resources = container.get("resources") or {}
+        wanted = (resources.get("limits") or {}) | (resources.get("requests") or {})
+        for name in asked:
+            asked[name] += parse_quantity(wanted.get(name, 0))
+    told = [each["status"]["allocatable"] for each in nodes if "allocatable" in each["status"]]
+    holds = [{name: parse_quantity(each[name]) for name in asked} for each in told]
+    if not holds or any(all(each[name] >= asked[name] for name in asked) for each in holds):
+        return None
+    name, most = owner["metadata"]["name"], max(holds, key=lambda each: (each["cpu"], each["memory"]))
+    return RolloutError(
+        f"no node can hold {name}: it asks for {_amounts(asked)}, the largest has {_amounts(most)}",
+        "let it ask for less, or add a larger node",
+    )
+
+
+def _amounts(of: dict[str, Decimal]) -> str:
+    return f"cpu {of['cpu'].normalize():f} and memory {of['memory'] / 2**20:.0f}Mi"
 
 
 def ready(pod: Thing) -> bool:

@@ -50,12 +50,16 @@ class ClusterSlots:
 
     def architectures(self) -> set[str]:
         """Those of the nodes that may be given pods."""
-        nodes = [each for each in self._cluster.every("Node") if not each["spec"].get("unschedulable")]
+        nodes = kube_pods.open_nodes(self._cluster)
         return {each["status"]["nodeInfo"]["architecture"] for each in nodes}
 
     def prepare(self, objects: list[Thing], told: Told, secrets: dict[str, str]) -> dict[str, Any]:
         """Have everything that the release needs accepted by the API server, and its own check passed."""
         kube_release.require_hashes(objects)
+        nodes = kube_pods.open_nodes(self._cluster)
+        for each in objects:
+            if each["kind"] in ("Deployment", "Job") and (why := kube_pods.too_large(nodes, each)):
+                raise why
         made = kube_release.secret(secrets)
         told["secret"] = made["metadata"]["name"]
         current = self._journal.current or {}

@@ -8,6 +8,7 @@ The other hosts of a fleet follow: each keeps the number in a file of its own, b
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,11 +60,11 @@ def _held(holder: Holder) -> LeaseHeld:
 
 @contextmanager
 def renewing(renew: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Call `renew` three times in `seconds`, the lease's length, while work goes on."""
+    """Call `renew` three times in `seconds`, the lease's length, while work goes on and its deployer lives."""
     done = threading.Event()
 
     def keep() -> None:
-        while not done.wait(seconds / 3):
+        while not done.wait(seconds / 3) and not deserted():
             try:
                 renew()
             except StaleLease:
@@ -71,13 +72,19 @@ def renewing(renew: Callable[[], None], seconds: float) -> Iterator[None]:
             except (RolloutError, OSError):
                 continue  # a long act, or a full disk: until the expiry there is time to try again
 
-    thread = threading.Thread(target=keep, daemon=True)
+    thread = threading.Thread(target=keep, name="renewing", daemon=True)
     thread.start()
     try:
         yield
     finally:
         done.set()
         thread.join(LOCK_SECONDS)
+
+
+def deserted() -> bool:
+    """Whether the deployer on this same machine is dead: Ansible's workers, in sessions of their own, outlive it."""
+    deployer = os.environ.get("ROLLOUT_DEPLOYER", "")
+    return bool(deployer) and not Path(f"/proc/{deployer}").exists()
 
 
 class Lease:
