@@ -123,8 +123,9 @@ def collect(file: str, command: str) -> None:
     scratch.mkdir()
     told |= {"STATIC_ROOT": "/srv/static", "PATH": f"/srv/venv/bin:{os.environ['PATH']}", "LANG": "C.UTF-8"}
     told |= {key: str(scratch) for key in ("DATA_DIR", "RUN_DIR", "STATIC_SHARED", "HOME")}
-    if command:
-        subprocess.run(["/bin/sh", "-c", command], cwd="/srv/app", env=told, check=True)
+    done = subprocess.run(["/bin/sh", "-c", command], cwd="/srv/app", env=told, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)  # it has said why
 
 
 def read_secrets() -> None:

@@ -140,7 +140,7 @@ def test_a_setting_that_the_service_refuses_is_named_when_the_image_is_not_built
     settings.write_text(settings.read_text().replace("LOG_LEVEL=INFO", "LOG_LEVEL=verbose"))
     said = refusal(clone.make("image", check=False, REGISTRY=""))
     assert "cannot be built: " in said
-    assert "LOG_LEVEL=verbose" in said
+    assert "cannot be built: marefia: bad settings: LOG_LEVEL: Must be one of" in said
 
 
 def test_it_stops_within_its_grace_period(web: tuple[str, int]) -> None:
