@@ -87,7 +87,7 @@ def test_a_cluster_that_does_not_answer(staging: Staging, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (asks_for("8"), "exceeded quota"),
+        (asks_for("1500m", quota="1"), "exceeded quota"),
         (asks_for("100", quota="200"), "no node can hold migrate: it asks for cpu 100 "),
     ],
     ids=["more than the quota", "more than a node has"],
