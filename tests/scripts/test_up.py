@@ -404,7 +404,7 @@ def test_locked_versions_stay_unless_newer_ones_are_wanted(installed: Project) -
     ("what", "started"),
     [
         ("test", "-m pytest -m not verify and not chaos -n 2 --junitxml=.run/reports/test.xml tests"),
-        ("verify", "-m pytest -m verify and not chaos -n 2 tests"),
+        ("verify", "-m pytest -m (verify or browser) and not chaos -n 2 tests"),
         ("chaos", "-m pytest -m verify or chaos tests"),
         ("coverage", "-m tests.coverage"),
         ("removals", "-m tests.removals --under playbooks"),
@@ -418,7 +418,7 @@ def test_a_check_starts_what_its_name_says(installed: Project, what: str, starte
 
 def test_a_check_can_be_narrowed_and_has_to_be_known(installed: Project) -> None:
     shown(installed, "scripts/check", "verify", T="tests/k8s")
-    assert called(installed)[-1] == "python -m pytest -m verify and not chaos -n 2 tests/k8s"
+    assert called(installed)[-1] == "python -m pytest -m (verify or browser) and not chaos -n 2 tests/k8s"
     installed.run("scripts/check", "nonsense", status=1)
     assert (
         refusal(installed, "scripts/check", "nonsense")

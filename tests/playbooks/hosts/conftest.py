@@ -43,7 +43,7 @@ def play(inventories: list[Path], playbook: Path, *options: str, count: bool = F
     """Run a playbook as a person does, or counting what it changed."""
     command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook), *options]
     command += [f"--inventory={each}" for each in inventories]
-    environment = os.environ | {"ANSIBLE_NOCOLOR": "1"}
+    environment = {"ENV": "staging"} | os.environ | {"ANSIBLE_NOCOLOR": "1"}
     if count:
         environment["ANSIBLE_STDOUT_CALLBACK"] = "ansible.builtin.default"
     done = subprocess.run(
