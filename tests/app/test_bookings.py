@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, connections, transaction
+from django.utils import timezone
 
 from marefia.accounts.models import User
 from marefia.outbox import mail, queue
@@ -59,6 +60,30 @@ def test_one_may_arrive_on_the_day_another_leaves(begins: int, nights: int) -> N
 def test_a_wish_that_breaks_a_rule_is_refused_with_the_reason(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(bookings.CannotBookError, match=reason):
         bookings.book(make.user(), replace(make.wish(make.listing()), **change))
+
+
+@pytest.mark.parametrize(("nights", "guests"), [(1, 1), (bookings.MAX_NIGHTS, 4)])
+def test_the_shortest_and_the_longest_stay_and_as_many_as_a_place_holds(nights: int, guests: int) -> None:
+    assert bookings.book(make.user(), make.wish(make.listing(), nights=nights, guests=guests))[1]
+    with pytest.raises(bookings.CannotBookError, match="at most 90"):
+        bookings.book(make.user(), make.wish(make.listing(), nights=bookings.MAX_NIGHTS + 1))
+
+
+def test_a_guest_is_told_what_was_booked_and_until_when_to_pay() -> None:
+    guest, place = make.user(), make.listing()
+    before = timezone.now()
+    booking, _ = bookings.book(guest, make.wish(place, nights=2))
+    assert booking.pay_by
+    assert before < booking.pay_by - bookings.PAY_WITHIN < timezone.now()
+    payload = OutboxRow.objects.get(handler="outbox.mail").payload
+    assert (payload["to"], payload["subject"]) == (guest.email, "Booked: Garden house")
+    told = (
+        "Garden house, Gondar",
+        f"{booking.check_in} to {booking.check_out}, 2 guests",
+        f"Total: 1000.00 ETB, to be paid by {timezone.localtime(booking.pay_by):%H:%M}\n",
+        str(booking.reference),
+    )
+    assert all(line in payload["body"] for line in told)
 
 
 def test_a_host_cannot_book_the_own_place() -> None:

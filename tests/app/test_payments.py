@@ -17,6 +17,7 @@ from django.test import Client
 from marefia.cleanup import expired
 from marefia.outbox.models import OutboxRow, Status
 from marefia.payments import chapa, checkout, exports, gateway, inbox, ledger, states, work
+from marefia.payments import webhook as hook
 from marefia.payments.ledger import CannotPayError, ChapaAwayError
 from marefia.payments.models import Payment, PaymentEvent, Verdict
 from marefia.payments.states import MOVES, Mover, State, may
@@ -470,6 +471,163 @@ def test_nobody_has_to_pay_where_nobody_takes_money(settings: object) -> None:
     settings.PAYMENTS = False  # type: ignore[attr-defined]
     assert paying.booked().pay_by is None
     assert paying.signed("{}") == 404
+
+
+def test_a_stay_that_is_over_can_be_paid_no_more() -> None:
+    booking = paying.booked(begins=0, nights=1)
+    days = Booking.objects.filter(pk=booking.pk)
+    days.update(check_in=bookings.today() - timedelta(days=2), check_out=bookings.today())
+    with pytest.raises(CannotPayError, match="is over"):
+        paying.begun(booking)
+    days.update(check_out=bookings.today() + timedelta(days=1))
+    assert paying.begun(booking).state == State.OPEN
+
+
+@pytest.mark.parametrize("total", ["0.00", "10000000.00"])
+def test_an_amount_that_chapa_does_not_take_is_not_asked_for(total: str) -> None:
+    booking = paying.booked()
+    Booking.objects.update(total=Decimal(total))
+    with pytest.raises(CannotPayError, match="no such amount"):
+        paying.begun(booking)
+    assert not Payment.objects.exists()
+
+
+def test_the_largest_amount_can_be_paid() -> None:
+    booking = paying.booked()
+    Booking.objects.update(total=chapa.LARGEST)
+    assert paying.begun(booking).amount == chapa.LARGEST
+
+
+def test_chapa_is_told_who_pays_for_what_and_where_to_send_them_back() -> None:
+    booking = paying.booked()
+    booking.listing.title = "Abebe's house, 50 % off"
+    booking.listing.save()
+    booking.guest.last_name = "Bekele"
+    booking.guest.save()
+    booking.guest.profile.phone = "0912345678"
+    booking.guest.profile.save()
+    payment = paying.begun(Booking.objects.get())
+    assert paying.at_chapa(payment).asked == {
+        "amount": "1500.00", "currency": "ETB", "tx_ref": payment.tx_ref, "email": booking.guest.email,
+        "first_name": "Hana", "last_name": "Bekele", "phone_number": "0912345678",
+        "callback_url": "http://testserver/payments/callback",
+        "return_url": f"http://testserver/payments/{payment.tx_ref}/",
+        "customization": {"title": "Marefia", "description": "Abebe s house  50   off  Gondar"},
+    }  # fmt: skip
+
+
+def test_a_phone_that_chapa_does_not_know_is_not_told() -> None:
+    booking = paying.booked()
+    booking.guest.profile.phone = "+251 911 234567"
+    booking.guest.profile.save()
+    assert "phone_number" not in paying.at_chapa(paying.begun(booking)).asked
+
+
+def test_a_booking_that_is_cancelled_while_chapa_is_asked_sends_nobody_to_pay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    booking, ask = paying.booked(), chapa.Chapa.initialize
+
+    def slow(client: chapa.Chapa, payment: chapa.Payment) -> chapa.Checkout:
+        bookings.cancel(booking)
+        return ask(client, payment)
+
+    monkeypatch.setattr(chapa.Chapa, "initialize", slow)
+    with pytest.raises(CannotPayError, match="cancelled"):
+        checkout.begin(booking, paying.ORIGIN)
+    paying.work()
+    payment = Payment.objects.get()
+    assert (payment.state, paying.at_chapa(payment).status) == (State.CANCELLED, "cancelled")
+
+
+def test_a_booking_that_is_paid_at_the_last_moment_stands() -> None:
+    late = paying.begun()
+    Booking.objects.update(pay_by=Now() - timedelta(seconds=1))
+    paying.end(late)
+    paying.work()
+    assert not bookings._expire(late.booking_id)  # seen to be late before the money came
+    assert Booking.objects.get().status == BookingStatus.CONFIRMED
+    other = paying.booked()
+    bookings.cancel(other)
+    Booking.objects.filter(pk=other.pk).update(pay_by=Now() - timedelta(seconds=1))
+    assert not bookings._expire(other.pk)
+
+
+def test_money_that_came_and_went_before_anybody_told_is_no_trouble() -> None:
+    payment = payment_paid_elsewhere(paying.begun())
+    transaction = paying.at_chapa(payment)
+    transaction.status = "refunded"
+    transaction.save()
+    assert paying.webhook(payment) == 200
+    paying.work()
+    payment.refresh_from_db()
+    assert (payment.state, payment.trouble) == (State.REFUNDED, "")
+    assert not receipts()
+
+
+def test_with_a_live_key_only_live_money_counts(settings: object) -> None:
+    payment = payment_paid_elsewhere(paying.begun())
+    settings.CHAPA_KEY = "CHASECK-live"  # type: ignore[attr-defined]
+    assert gateway.mode() == "live"
+    assert paying.webhook(payment) == 200
+    paying.work()
+    assert paying.state(payment) == State.OPEN
+    assert PaymentEvent.objects.get().reason == "mode is test, not live"
+
+
+def test_the_real_chapa_is_asked_where_it_is_configured(
+    settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(404, json={"message": "Payment not paid yet", "status": None, "data": None})
+
+    settings.SANDBOX = False  # type: ignore[attr-defined]
+    settings.CHAPA_URL = "https://chapa.example/v1"  # type: ignore[attr-defined]
+    settings.CHAPA_KEY = "CHASECK-live"  # type: ignore[attr-defined]
+    with gateway.chapa(transport=httpx.MockTransport(answer)) as client:
+        assert client.verify("stay-1") is None
+    assert str(asked[0].url) == "https://chapa.example/v1/transaction/verify/stay-1"
+    assert asked[0].headers["Authorization"] == "Bearer CHASECK-live"
+
+
+def test_no_more_than_so_many_rejected_events_are_kept_and_all_others_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox, "MOST_REJECTED", 2)
+    for number in range(4):
+        assert paying.signed(str(number)) == 200
+    assert PaymentEvent.objects.count() == 2
+    assert paying.signed("0") == 200  # known: counted
+    assert PaymentEvent.objects.get(body=b"0").deliveries == 2
+    payment = payment_paid_elsewhere(paying.begun())
+    assert paying.webhook(payment) == 200
+    paying.work()
+    assert paying.state(payment) == State.PAID
+
+
+def test_an_event_of_the_largest_size_is_read() -> None:
+    assert paying.signed(" " * inbox.MOST_BYTES) == 200
+    assert paying.signed(" " * (inbox.MOST_BYTES + 1)) == 413
+
+
+def test_a_callback_asks_again_when_a_while_has_passed() -> None:
+    payment = paying.begun()
+    for waited, asked in ((timedelta(0), 1), (timedelta(0), 0), (hook.QUIET, 1)):
+        Payment.objects.filter(asked_at__isnull=False).update(asked_at=Now() - waited)
+        assert Client().get("/payments/callback", {"trx_ref": payment.tx_ref}).status_code == 200
+        assert paying.work("payments.ask") == asked
+
+
+def test_a_payment_about_which_chapa_did_not_answer_is_asked_about_first() -> None:
+    answered, unanswered = paying.begun(), paying.begun()
+    work.ask(answered)
+    paying.fault("down", left=chapa.ATTEMPTS)
+    with pytest.raises(chapa.UnavailableError):
+        work.ask(unanswered)
+    assert list(ledger.unanswered()) == [unanswered, answered]
 
 
 # -- the pages
