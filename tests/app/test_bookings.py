@@ -15,7 +15,7 @@ from django.utils import timezone
 from marefia.accounts.models import User
 from marefia.outbox import mail, queue
 from marefia.outbox.models import OutboxRow
-from marefia.stays import bookings, reviews
+from marefia.stays import bookings, nights, reviews
 from marefia.stays.models import Booking, BookingStatus, Listing, Review
 from tests.app import make
 
@@ -262,6 +262,28 @@ def test_only_the_guest_reviews_and_only_after_the_stay_and_once() -> None:
     with pytest.raises(reviews.CannotReviewError, match="have reviewed"):
         reviews.review(guest, over, rating=1, text="")
     assert Review.objects.get().rating == 5
+
+
+def test_a_stay_can_be_reviewed_on_the_day_it_ends() -> None:
+    guest = make.user()
+    booking = make.past_stay(guest, make.listing())
+    booking.check_out = bookings.today()
+    assert reviews.may_review(booking)
+    booking.check_out += datetime.timedelta(days=1)
+    assert not reviews.may_review(booking)
+
+
+def test_a_booking_takes_no_night_of_another_place() -> None:
+    place, other = make.listing(), make.listing()
+    bookings.book(make.user(), make.wish(place, begins=0, nights=1))
+    assert [night.state for night in shown(place)].count("booked") == 1
+    assert "booked" not in [night.state for night in shown(other)]
+
+
+def shown(place: Listing) -> list[nights.Night]:
+    """What its page shows of some months."""
+    months = nights.months(place)
+    return [night for month in months for week in month.weeks for night in week if night]
 
 
 def test_a_cancelled_stay_cannot_be_reviewed() -> None:
