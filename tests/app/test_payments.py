@@ -6,25 +6,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import httpx
 import pytest
 import stamina
 from django.core import mail
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.test import Client
-from prometheus_client import REGISTRY
 
 from marefia.cleanup import expired
 from marefia.outbox.models import OutboxRow, Status
 from marefia.payments import chapa, checkout, exports, gateway, inbox, ledger, states, work
-from marefia.payments import webhook as hook
 from marefia.payments.ledger import CannotPayError, ChapaAwayError
 from marefia.payments.models import Payment, PaymentEvent, Verdict
 from marefia.payments.states import MOVES, Mover, State, may
-from marefia.sandbox import transport
 from marefia.sandbox.deliveries import Tamper, webhook
 from marefia.stays import bookings
 from marefia.stays.models import Booking, BookingStatus
@@ -40,10 +35,6 @@ def at_once() -> Iterator[None]:
         yield
 
 
-def receipts() -> list[str]:
-    return [f"{one.subject}" for one in mail.outbox if one.subject.startswith("Paid")]
-
-
 def test_a_guest_books_pays_and_gets_the_receipt() -> None:
     payment = paying.begun()
     assert payment.checkout_url.startswith("http://testserver/sandbox/chapa/checkout/")
@@ -54,7 +45,7 @@ def test_a_guest_books_pays_and_gets_the_receipt() -> None:
     assert payment.reference == paying.at_chapa(payment).reference
     assert payment.settled_at
     assert payment.booking.pay_by is None
-    assert len(receipts()) == 1
+    assert len(paying.receipts()) == 1
     event = PaymentEvent.objects.get()
     assert (event.verdict, event.kind, event.deliveries) == (Verdict.DONE, "charge.success", 1)
     assert json.loads(bytes(event.body))["tx_ref"] == payment.tx_ref
@@ -82,7 +73,7 @@ def test_a_payment_that_failed_can_be_begun_again_and_the_first_still_counts() -
     paying.work()
     assert paying.state(second) == State.REFUNDED  # paid twice: once goes back
     assert paying.at_chapa(second).status == "refunded"
-    assert len(receipts()) == 1
+    assert len(paying.receipts()) == 1
 
 
 @pytest.mark.parametrize("copies", [1, 7])
@@ -91,7 +82,7 @@ def test_a_webhook_delivered_often_credits_once(copies: int) -> None:
     paying.end(payment, copies=copies)
     paying.work()
     assert paying.state(payment) == State.PAID
-    assert len(receipts()) == 1
+    assert len(paying.receipts()) == 1
     assert PaymentEvent.objects.get().deliveries == copies
 
 
@@ -110,19 +101,13 @@ def test_failure_told_after_success_changes_nothing() -> None:
 @pytest.mark.parametrize("tamper", [Tamper.FORGED, Tamper.ALTERED, Tamper.CONSTANT, Tamper.UNSIGNED])
 def test_what_chapa_did_not_sign_is_refused_and_kept(tamper: Tamper) -> None:
     payment = paying.begun()
-    assert paying.webhook(payment_paid_elsewhere(payment), tamper) == 401
+    assert paying.webhook(paying.paid(payment), tamper) == 401
     assert paying.webhook(payment, tamper) == 401
     paying.work()
     assert paying.state(payment) == State.OPEN
     event = PaymentEvent.objects.get()
     assert (event.verdict, event.deliveries) == (Verdict.REJECTED, 2)
     assert "signature" in event.reason
-
-
-def payment_paid_elsewhere(payment: Payment) -> Payment:
-    """Paid at Chapa, who did not tell."""
-    paying.end(payment, copies=0)
-    return payment
 
 
 @pytest.mark.parametrize(
@@ -138,7 +123,7 @@ def payment_paid_elsewhere(payment: Payment) -> Payment:
 def test_an_event_that_says_otherwise_is_rejected_with_its_reason(
     change: dict[str, str], reason: str
 ) -> None:
-    payment = payment_paid_elsewhere(paying.begun())
+    payment = paying.begun_and_paid()
     body, _ = webhook(paying.at_chapa(payment))
     assert paying.signed(json.dumps(json.loads(body) | change)) == 200
     paying.work()
@@ -236,7 +221,7 @@ def test_money_that_comes_for_a_cancelled_booking_goes_back() -> None:
     assert paying.state(payment) == State.REFUNDED
     assert payment.booking.status == BookingStatus.CONFIRMED  # as it was; the row is cancelled
     assert Booking.objects.get().status == BookingStatus.CANCELLED
-    assert not receipts()
+    assert not paying.receipts()
 
 
 def test_a_booking_that_is_not_paid_in_time_is_cancelled_and_its_guest_told() -> None:
@@ -266,7 +251,7 @@ def test_chapa_failing_a_while_is_asked_again(kind: str) -> None:
     paying.work()
     paying.again()
     assert paying.state(payment) == State.PAID
-    assert len(receipts()) == 1
+    assert len(paying.receipts()) == 1
 
 
 def test_chapa_that_does_not_answer_lets_nobody_pay_and_says_so() -> None:
@@ -358,7 +343,7 @@ def test_a_refund_that_never_left_is_asked_for_again(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.django_db(transaction=True)
 def test_a_refund_that_the_worker_gave_up_is_asked_for_by_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    payment, other = refunding(), payment_paid_elsewhere(paying.begun())
+    payment, other = paying.refunding(), paying.begun_and_paid()
     OutboxRow.objects.filter(handler="payments.refund").update(status=Status.DEAD)
     work.reconcile()
     assert paying.state(payment) == State.REFUNDING  # the worker has a minute
@@ -407,7 +392,7 @@ def test_what_no_webhook_told_is_found_in_one_round() -> None:
     assert paying.state(waiting) == State.OPEN
     assert Payment.objects.get(pk=waiting.pk).asked_at
     paying.work()
-    assert len(receipts()) == 20
+    assert len(paying.receipts()) == 20
 
 
 @pytest.mark.django_db(transaction=True)
@@ -477,361 +462,6 @@ def test_nobody_has_to_pay_where_nobody_takes_money(settings: object) -> None:
     assert paying.booked().pay_by is None
     assert "to be paid" not in OutboxRow.objects.get(handler="outbox.mail").payload["body"]
     assert paying.signed("{}") == 404
-
-
-def test_a_stay_that_is_over_can_be_paid_no_more() -> None:
-    booking = paying.booked(begins=0, nights=1)
-    days = Booking.objects.filter(pk=booking.pk)
-    days.update(check_in=bookings.today() - timedelta(days=2), check_out=bookings.today())
-    with pytest.raises(CannotPayError, match="is over"):
-        paying.begun(booking)
-    days.update(check_out=bookings.today() + timedelta(days=1))
-    assert paying.begun(booking).state == State.OPEN
-
-
-@pytest.mark.parametrize("total", ["0.00", "10000000.00"])
-def test_an_amount_that_chapa_does_not_take_is_not_asked_for(total: str) -> None:
-    booking = paying.booked()
-    Booking.objects.update(total=Decimal(total))
-    with pytest.raises(CannotPayError, match="no such amount"):
-        paying.begun(booking)
-    assert not Payment.objects.exists()
-
-
-@pytest.mark.parametrize("total", [Decimal("0.01"), chapa.LARGEST])
-def test_the_smallest_and_the_largest_amount_can_be_paid(total: Decimal) -> None:
-    booking = paying.booked()
-    Booking.objects.update(total=total)
-    assert paying.begun(booking).amount == total
-
-
-def test_chapa_is_told_who_pays_for_what_and_where_to_send_them_back() -> None:
-    booking = paying.booked()
-    booking.listing.title = "Abebe's house, 50 % off"
-    booking.listing.save()
-    booking.guest.last_name = "Bekele"
-    booking.guest.save()
-    booking.guest.profile.phone = "0912345678"
-    booking.guest.profile.save()
-    payment = paying.begun(Booking.objects.get())
-    assert paying.at_chapa(payment).asked == {
-        "amount": "1500.00", "currency": "ETB", "tx_ref": payment.tx_ref, "email": booking.guest.email,
-        "first_name": "Hana", "last_name": "Bekele", "phone_number": "0912345678",
-        "callback_url": "http://testserver/payments/callback",
-        "return_url": f"http://testserver/payments/{payment.tx_ref}/",
-        "customization": {"title": "Marefia", "description": "Abebe s house  50   off  Gondar"},
-    }  # fmt: skip
-
-
-def test_a_phone_that_chapa_does_not_know_is_not_told() -> None:
-    booking = paying.booked()
-    booking.guest.profile.phone = "+251 911 234567"
-    booking.guest.profile.save()
-    assert "phone_number" not in paying.at_chapa(paying.begun(booking)).asked
-
-
-def test_a_guest_of_whom_we_know_nothing_more_can_pay() -> None:
-    booking = paying.booked()
-    booking.guest.profile.delete()
-    assert paying.begun(Booking.objects.get()).state == State.OPEN
-
-
-def test_a_booking_that_is_cancelled_while_chapa_is_asked_sends_nobody_to_pay(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    booking, ask = paying.booked(), chapa.Chapa.initialize
-
-    def slow(client: chapa.Chapa, payment: chapa.Payment) -> chapa.Checkout:
-        bookings.cancel(booking)
-        return ask(client, payment)
-
-    monkeypatch.setattr(chapa.Chapa, "initialize", slow)
-    with pytest.raises(CannotPayError, match="cancelled"):
-        checkout.begin(booking, paying.ORIGIN)
-    paying.work()
-    payment = Payment.objects.get()
-    assert (payment.state, paying.at_chapa(payment).status) == (State.CANCELLED, "cancelled")
-
-
-def test_a_booking_that_is_paid_at_the_last_moment_stands() -> None:
-    late = paying.begun()
-    Booking.objects.update(pay_by=Now() - timedelta(seconds=1))
-    paying.end(late)
-    paying.work()
-    cancelled, other = paying.booked(), paying.booked()
-    Booking.objects.filter(pk__in=(cancelled.pk, other.pk)).update(pay_by=Now() - timedelta(seconds=1))
-    bookings.cancel(cancelled)
-    for seen in (late.booking_id, cancelled.pk):  # to be late, before the money came or the guest cancelled
-        assert not bookings._expire(seen)
-    assert set(Booking.objects.filter(status=BookingStatus.CONFIRMED)) == {late.booking, other}
-
-
-def test_what_is_not_late_takes_no_place_among_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bookings, "A_ROUND", 1)
-    late, cancelled, waiting = (paying.booked() for _ in range(3))
-    Booking.objects.exclude(pk=waiting.pk).update(pay_by=Now() - timedelta(seconds=1))
-    bookings.cancel(cancelled)
-    assert bookings.expire() == 1
-    late.refresh_from_db()
-    assert late.status == BookingStatus.CANCELLED
-
-
-def test_money_that_came_and_went_before_anybody_told_is_no_trouble() -> None:
-    payment = payment_paid_elsewhere(paying.begun())
-    transaction = paying.at_chapa(payment)
-    transaction.status = "refunded"
-    transaction.save()
-    assert paying.webhook(payment) == 200
-    paying.work()
-    payment.refresh_from_db()
-    assert (payment.state, payment.trouble) == (State.REFUNDED, "")
-    assert not receipts()
-
-
-def test_with_a_live_key_only_live_money_counts(settings: object) -> None:
-    payment = payment_paid_elsewhere(paying.begun())
-    settings.CHAPA_KEY = "CHASECK-live"  # type: ignore[attr-defined]
-    assert gateway.mode() == "live"
-    assert paying.webhook(payment) == 200
-    paying.work()
-    assert paying.state(payment) == State.OPEN
-    assert PaymentEvent.objects.get().reason == "mode is test, not live"
-
-
-def test_the_real_chapa_is_asked_where_it_is_configured(
-    settings: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[httpx.Request] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return httpx.Response(404, json={"message": "Payment not paid yet", "status": None, "data": None})
-
-    settings.SANDBOX = False  # type: ignore[attr-defined]
-    settings.CHAPA_URL = "https://chapa.example/v1"  # type: ignore[attr-defined]
-    settings.CHAPA_KEY = "CHASECK-live"  # type: ignore[attr-defined]
-    with gateway.chapa(transport=httpx.MockTransport(answer)) as client:
-        assert client.verify("stay-1") is None
-    assert str(asked[0].url) == "https://chapa.example/v1/transaction/verify/stay-1"
-    assert asked[0].headers["Authorization"] == "Bearer CHASECK-live"
-
-
-def test_no_more_than_so_many_rejected_events_are_kept_and_all_others_are(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(inbox, "MOST_REJECTED", 2)
-    for _ in range(2):
-        assert paying.webhook(payment_paid_elsewhere(paying.begun())) == 200
-    counted = [events("rejected"), events("accepted")]
-    for number in range(4):
-        assert paying.signed(str(number)) == 200
-    assert PaymentEvent.objects.filter(verdict=Verdict.REJECTED).count() == 2
-    assert paying.signed("0") == 200  # known: counted
-    assert PaymentEvent.objects.get(body=b"0").deliveries == 2
-    payment = payment_paid_elsewhere(paying.begun())
-    assert paying.webhook(payment) == 200
-    paying.work()
-    assert paying.state(payment) == State.PAID
-    assert [events("rejected"), events("accepted")] == [counted[0] + 5, counted[1] + 1]
-
-
-def events(verdict: str) -> float:
-    """How many the metrics count."""
-    return REGISTRY.get_sample_value("marefia_payment_events_total", {"verdict": verdict}) or 0
-
-
-def test_an_event_that_comes_twice_at_the_same_moment_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert paying.signed("nothing") == 200
-    update = QuerySet.update
-    answers = iter([0])  # the other's row is not there yet when this one looks
-    monkeypatch.setattr(
-        QuerySet, "update", lambda rows, **fields: next(answers, None) is None and update(rows, **fields)
-    )
-    assert paying.signed("nothing") == 200
-    assert PaymentEvent.objects.get().deliveries == 2
-
-
-def test_an_event_of_the_largest_size_is_read() -> None:
-    assert paying.signed(" " * inbox.MOST_BYTES) == 200
-    assert paying.signed(" " * (inbox.MOST_BYTES + 1)) == 413
-
-
-def test_a_callback_asks_again_when_a_while_has_passed() -> None:
-    payment = paying.begun()
-    for waited, asked in ((timedelta(0), 1), (timedelta(0), 0), (hook.QUIET, 1)):
-        Payment.objects.filter(asked_at__isnull=False).update(asked_at=Now() - waited)
-        assert Client().get("/payments/callback", {"trx_ref": payment.tx_ref}).status_code == 200
-        assert paying.work("payments.ask") == asked
-
-
-def test_a_callback_with_more_than_the_reference_asks_about_that_payment_or_none() -> None:
-    payment = paying.begun()
-    assert Client().get("/payments/callback", {"trx_ref": f"{payment.tx_ref}\0"}).status_code == 404
-    assert not OutboxRow.objects.filter(handler="payments.ask").exists()
-
-
-def test_a_payment_about_which_chapa_did_not_answer_is_asked_about_first() -> None:
-    answered, unanswered = paying.begun(), paying.begun()
-    work.ask(answered)
-    paying.fault("down", left=chapa.ATTEMPTS)
-    with pytest.raises(chapa.UnavailableError):
-        work.ask(unanswered)
-    assert list(ledger.unanswered()) == [unanswered, answered]
-
-
-def test_a_cancellation_with_a_wrong_key_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    payment = paying.begun()
-    bookings.cancel(payment.booking)
-    with monkeypatch.context() as patched:
-        wrong = {"url": transport.URL, "transport": transport.Here()}
-        patched.setattr(gateway, "chapa", lambda **_: chapa.Chapa("wrong", **wrong))
-        paying.work("payments.cancel")
-    assert paying.at_chapa(payment).status == "pending"
-    paying.again()
-    assert paying.at_chapa(payment).status == "cancelled"
-
-
-def refunding() -> Payment:
-    """A payment whose money has to go back, for which nobody has asked yet."""
-    payment = payment_paid_elsewhere(paying.begun())
-    work.ask(payment)
-    bookings.cancel(payment.booking)
-    return payment
-
-
-def test_a_refund_is_claimed_for_one_payment_and_only_when_it_has_to_go_back() -> None:
-    payment, other, paid = refunding(), refunding(), payment_paid_elsewhere(paying.begun())
-    work.ask(paid)
-    assert ledger.claim_refund(paid.tx_ref) is None
-    assert ledger.claim_refund(other.tx_ref) == other
-    assert ledger.claim_refund(payment.tx_ref) == payment
-    ledger.unclaim_refund(payment.tx_ref)
-    assert ledger.claim_refund(other.tx_ref) is None  # was asked for, and stays so
-    assert ledger.claim_refund(payment.tx_ref) == payment
-
-
-def test_what_is_owed_is_what_nobody_asked_for_in_time() -> None:
-    owed, asked, troubled = refunding(), refunding(), refunding()
-    paid = payment_paid_elsewhere(paying.begun())
-    work.ask(paid)
-    ledger.claim_refund(asked.tx_ref)
-    ledger.trouble(troubled.tx_ref, "look")
-    assert not ledger.owed().exists()  # the worker has a minute
-    Payment.objects.update(settled_at=Now() - ledger.IN_FLIGHT)
-    assert list(ledger.owed()) == [owed]
-
-
-def test_a_payment_that_is_being_prepared_is_asked_about_after_a_minute() -> None:
-    booking = paying.booked()
-    paying.fault("down")
-    with pytest.raises(ChapaAwayError):
-        paying.begun(booking)
-    assert not ledger.unanswered().exists()
-    Payment.objects.update(created_at=Now() - ledger.IN_FLIGHT)
-    assert ledger.unanswered().count() == 1
-
-
-def test_a_refund_is_asked_about_when_it_had_its_time_and_no_more_when_it_is_made() -> None:
-    payment = refunding()
-    assert not ledger.unanswered().exists()  # nobody has asked for it
-    ledger.claim_refund(payment.tx_ref)
-    assert not ledger.unanswered().exists()
-    Payment.objects.update(refund_sent_at=Now() - ledger.IN_FLIGHT)
-    assert list(ledger.unanswered()) == [payment]
-    ledger.refunded(payment.tx_ref)
-    assert not ledger.unanswered().exists()
-
-
-def test_those_who_were_never_asked_about_are_first_and_of_them_the_oldest() -> None:
-    young, old, asked = paying.begun(), paying.begun(), paying.begun()
-    Payment.objects.filter(pk__in=(old.pk, asked.pk)).update(created_at=Now() - ledger.OFTEN)
-    Payment.objects.filter(pk=asked.pk).update(asked_at=Now() - ledger.OFTEN)
-    assert list(ledger.unanswered()) == [old, young, asked]
-
-
-def test_what_chapa_says_while_a_refund_is_on_its_way_is_no_trouble() -> None:
-    payment = refunding()
-    work.ask(payment)  # before anybody asked for the refund
-    paying.work()
-    assert paying.state(payment) == State.REFUNDED
-    transaction = paying.at_chapa(payment)
-    transaction.status = "success"  # its verify may not tell of refunds
-    transaction.save()
-    work.ask(payment)
-    payment.refresh_from_db()
-    assert (payment.state, payment.trouble) == (State.REFUNDED, "")
-
-
-def test_a_payment_of_which_chapa_knows_nothing_has_failed() -> None:
-    booking = paying.booked()
-    paying.fault("down")
-    with pytest.raises(ChapaAwayError):
-        paying.begun(booking)
-    payment = Payment.objects.get()
-    why = "Chapa refused (404): Invalid transaction or Transaction not found"
-    assert work.ask(payment) == why
-    payment.refresh_from_db()
-    assert (payment.state, payment.trouble) == (State.FAILED, why)
-
-
-def test_it_is_said_why_money_goes_back() -> None:
-    payment = payment_paid_elsewhere(paying.begun())
-    bookings.cancel(payment.booking)
-    assert work.ask(payment) == "paid, and goes back: its booking is cancelled"
-    booking = paying.booked()
-    first = payment_paid_elsewhere(paying.begun(booking))
-    Payment.objects.filter(pk=first.pk).update(state=State.FAILED)
-    second = payment_paid_elsewhere(paying.begun(booking))
-    assert work.ask(first) == "credited"
-    assert work.ask(second) == "paid, and goes back: its booking is paid already"
-
-
-def test_of_two_payments_the_one_that_is_meant_is_asked_about_cancelled_and_judged() -> None:
-    one, other, third = paying.begun(), paying.begun(), payment_paid_elsewhere(paying.begun())
-    Client().get("/payments/callback", {"trx_ref": one.tx_ref})
-    bookings.cancel(other.booking)
-    assert paying.signed(json.dumps(json.loads(webhook(paying.at_chapa(third))[0]) | {"amount": "1"})) == 200
-    assert paying.work() >= 3
-    assert [paying.at_chapa(payment).status for payment in (one, other, third)] == [
-        "pending", "cancelled", "success",
-    ]  # fmt: skip
-    asked = Payment.objects.exclude(asked_at=None)
-    assert list(asked) == [one]
-    paying.end(one)
-    paying.work()
-    verdicts = PaymentEvent.objects.order_by("pk").values_list("tx_ref", "verdict")
-    assert list(verdicts) == [(third.tx_ref, Verdict.REJECTED), (one.tx_ref, Verdict.DONE)]
-    ledger.trouble(one.tx_ref, "look")
-    assert [*Payment.objects.exclude(trouble="")] == [one]
-
-
-def test_of_what_others_say_so_much_is_kept_as_there_is_room_for() -> None:
-    payment = paying.begun()
-    ledger.trouble(payment.tx_ref, "x" * 1000)
-    payment.refresh_from_db()
-    assert payment.trouble == "x" * 300
-    ledger.refused(payment, "y" * 1000)
-    payment.refresh_from_db()
-    assert payment.trouble == "y" * 300
-    body, _ = webhook(paying.at_chapa(payment_paid_elsewhere(payment)))
-    assert paying.signed(json.dumps(json.loads(body) | {"event": "e" * 80, "tx_ref": "t" * 80})) == 200
-    paying.work()
-    event = PaymentEvent.objects.get()
-    assert (event.kind, event.tx_ref, event.verdict) == ("e" * 50, "t" * 50, Verdict.REJECTED)
-
-
-def test_a_refund_is_of_chapas_transaction_and_names_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    payment, asked = refunding(), list[httpx.Request]()
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return httpx.Response(200, json={"message": "Refunded", "status": "success", "data": {}})
-
-    monkeypatch.setattr(gateway, "chapa", lambda: chapa.Chapa("key", transport=httpx.MockTransport(answer)))
-    work.give_back(payment.tx_ref)
-    assert asked[0].url.path == f"/v1/refund/{paying.at_chapa(payment).reference}"
-    assert parse_qs(asked[0].content.decode()) == {"reason": ["cancelled"], "reference": [payment.tx_ref]}
-    assert paying.state(payment) == State.REFUNDED
 
 
 # -- the pages
