@@ -69,7 +69,7 @@ def refunding() -> Payment:
 
 def receipts() -> list[str]:
     """The subjects of the receipts that were sent."""
-    return [one.subject for one in mail.outbox if one.subject.startswith("Paid")]
+    return [f"{one.subject}" for one in mail.outbox if one.subject.startswith("Paid")]
 
 
 def work(*handlers: str) -> int:

@@ -343,8 +343,12 @@ def test_a_reference_is_no_path(reference: str) -> None:
 def test_who_awaits_asks_the_same() -> None:
     answer = said(200, {"status": "success", "data": VERIFIED["data"] | {"checkout_url": "https://c/1"}})  # type: ignore[operator]
     asked, awaited = Wire(answer), Wire(answer)
-    calls = {"initialize": (PAYMENT,), "verify": ("chewatatest-6669",), "cancel": ("stay-1",)}
-    calls |= {"refund": ("APqDY", Decimal(5), "cancelled", "refund-1")}
+    calls: dict[str, tuple[Any, ...]] = {
+        "initialize": (PAYMENT,),
+        "verify": ("chewatatest-6669",),
+        "cancel": ("stay-1",),
+        "refund": ("APqDY", Decimal(5), "cancelled", "refund-1"),
+    }
 
     async def ask() -> list[Any]:
         async with chapa.AsyncChapa(KEY, transport=httpx.MockTransport(awaited)) as client:
