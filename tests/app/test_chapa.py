@@ -249,6 +249,15 @@ def test_tries_are_counted_and_end_with_the_patience() -> None:
     with stamina.set_testing(True, attempts=10, cap=True), pytest.raises(chapa.UnavailableError):
         wire.client().verify("stay-1")
     assert len(wire.asked) == chapa.ATTEMPTS
+
+    async def ask() -> None:
+        async with chapa.AsyncChapa(KEY, transport=httpx.MockTransport(awaited)) as client:
+            await client.verify("stay-1")
+
+    awaited = Wire(httpx.Response(503))
+    with stamina.set_testing(True, attempts=10, cap=True), pytest.raises(chapa.UnavailableError):
+        asyncio.run(ask())
+    assert len(awaited.asked) == chapa.ATTEMPTS
     impatient = Chapa(KEY, patience=timedelta(microseconds=1), transport=httpx.MockTransport(wire))
     with stamina.set_testing(False), pytest.raises(chapa.UnavailableError):
         impatient.verify("stay-1")
