@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.core import mail
 from django.db.models.functions import Now
 from django.test import Client
 
 from marefia.outbox import queue
 from marefia.outbox.models import OutboxRow, Status
 from marefia.payments import checkout
+from marefia.payments import work as errands
 from marefia.payments.models import Payment
 from marefia.sandbox import deliveries
 from marefia.sandbox.models import Fault, Transaction
@@ -44,6 +46,30 @@ def end(payment: Payment, outcome: str = "success", **told: Any) -> None:
     form = {"card": "4200 0000 0000 0000", "outcome": outcome, **told}
     response = Client().post(f"/sandbox/chapa/checkout/{at_chapa(payment).reference}/", form)
     assert response.status_code == 302, response.content
+
+
+def paid(payment: Payment) -> Payment:
+    """Paid at Chapa, who did not tell."""
+    end(payment, copies=0)
+    return payment
+
+
+def begun_and_paid(booking: Booking | None = None) -> Payment:
+    """The same, from the start."""
+    return paid(begun(booking))
+
+
+def refunding() -> Payment:
+    """A payment whose money has to go back, for which nobody has asked yet."""
+    payment = begun_and_paid()
+    errands.ask(payment)
+    bookings.cancel(payment.booking)
+    return payment
+
+
+def receipts() -> list[str]:
+    """The subjects of the receipts that were sent."""
+    return [f"{one.subject}" for one in mail.outbox if one.subject.startswith("Paid")]
 
 
 def work(*handlers: str) -> int:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, connections, transaction
+from django.utils import timezone
 
 from marefia.accounts.models import User
 from marefia.outbox import mail, queue
 from marefia.outbox.models import OutboxRow
-from marefia.stays import bookings, reviews
+from marefia.stays import bookings, nights, reviews
 from marefia.stays.models import Booking, BookingStatus, Listing, Review
 from tests.app import make
 
@@ -59,6 +60,30 @@ def test_one_may_arrive_on_the_day_another_leaves(begins: int, nights: int) -> N
 def test_a_wish_that_breaks_a_rule_is_refused_with_the_reason(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(bookings.CannotBookError, match=reason):
         bookings.book(make.user(), replace(make.wish(make.listing()), **change))
+
+
+@pytest.mark.parametrize(("nights", "guests"), [(1, 1), (bookings.MAX_NIGHTS, 4)])
+def test_the_shortest_and_the_longest_stay_and_as_many_as_a_place_holds(nights: int, guests: int) -> None:
+    assert bookings.book(make.user(), make.wish(make.listing(), nights=nights, guests=guests))[1]
+    with pytest.raises(bookings.CannotBookError, match="at most 90"):
+        bookings.book(make.user(), make.wish(make.listing(), nights=bookings.MAX_NIGHTS + 1))
+
+
+def test_a_guest_is_told_what_was_booked_and_until_when_to_pay() -> None:
+    guest, place = make.user(), make.listing()
+    before = timezone.now()
+    booking, _ = bookings.book(guest, make.wish(place, nights=2))
+    assert booking.pay_by
+    assert before < booking.pay_by - bookings.PAY_WITHIN < timezone.now()
+    payload = OutboxRow.objects.get(handler="outbox.mail").payload
+    assert (payload["to"], payload["subject"]) == (guest.email, "Booked: Garden house")
+    told = (
+        "Garden house, Gondar",
+        f"{booking.check_in} to {booking.check_out}, 2 guests",
+        f"Total: 1000.00 ETB, to be paid by {timezone.localtime(booking.pay_by):%H:%M}\n",
+        str(booking.reference),
+    )
+    assert all(line in payload["body"] for line in told)
 
 
 def test_a_host_cannot_book_the_own_place() -> None:
@@ -237,6 +262,28 @@ def test_only_the_guest_reviews_and_only_after_the_stay_and_once() -> None:
     with pytest.raises(reviews.CannotReviewError, match="have reviewed"):
         reviews.review(guest, over, rating=1, text="")
     assert Review.objects.get().rating == 5
+
+
+def test_a_stay_can_be_reviewed_on_the_day_it_ends() -> None:
+    guest = make.user()
+    booking = make.past_stay(guest, make.listing())
+    booking.check_out = bookings.today()
+    assert reviews.may_review(booking)
+    booking.check_out += datetime.timedelta(days=1)
+    assert not reviews.may_review(booking)
+
+
+def test_a_booking_takes_no_night_of_another_place() -> None:
+    place, other = make.listing(), make.listing()
+    bookings.book(make.user(), make.wish(place, begins=0, nights=1))
+    assert [night.state for night in shown(place)].count("booked") == 1
+    assert "booked" not in [night.state for night in shown(other)]
+
+
+def shown(place: Listing) -> list[nights.Night]:
+    """What its page shows of some months."""
+    months = nights.months(place)
+    return [night for month in months for week in month.weeks for night in week if night]
 
 
 def test_a_cancelled_stay_cannot_be_reviewed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -156,15 +156,25 @@ def test_on_200_the_status_is_the_payments(status: str | None) -> None:
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 def test_a_refusal_says_why_and_is_not_repeated(act: Callable[[Chapa], Any]) -> None:
     wire = Wire(refused(400, {"amount": ["The amount field is required."], "currency": "is bad"}))
-    with pytest.raises(chapa.RefusedError, match=r"amount: The amount field is required\.; currency: is bad"):
+    with pytest.raises(chapa.RefusedError) as refusal:
         act(wire.client())
+    assert (
+        str(refusal.value) == "Chapa refused (400): amount: The amount field is required.; currency: is bad"
+    )
+    assert refusal.value.fields == {"amount": "The amount field is required.", "currency": "is bad"}
     assert len(wire.asked) == 1
 
 
+def test_a_refusal_may_say_nothing() -> None:
+    with pytest.raises(chapa.RefusedError, match="no reason given"):
+        Wire(said(400, {"status": "failed"})).client().cancel("stay-1")
+
+
+@pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-def test_a_wrong_key_is_told_and_the_key_is_not(act: Callable[[Chapa], Any]) -> None:
+def test_a_wrong_key_is_told_and_the_key_is_not(act: Callable[[Chapa], Any], status: int) -> None:
     with pytest.raises(chapa.UnauthorizedError) as refusal:
-        act(Wire(refused(401, "Invalid API Key")).client())
+        act(Wire(refused(status, "Invalid API Key")).client())
     assert KEY not in repr(refusal.value) + repr(act)
 
 
@@ -173,10 +183,11 @@ def test_a_wrong_key_is_told_and_the_key_is_not(act: Callable[[Chapa], Any]) -> 
     "answer",
     [
         httpx.Response(500), httpx.Response(502, content=b"<html>"), httpx.Response(429), said(200, b"<html>"),
+        refused(500, "Server Error"), refused(429, "Too many requests"),
         said(200, b"\xff"), said(200, []), said(200, b"[" * 100_000), httpx.ReadTimeout("slow"),
         httpx.RemoteProtocolError("gone"), said(200, b" " * (chapa.MOST_BYTES + 1)),
     ],
-    ids=range(10),
+    ids=range(12),
 )  # fmt: skip
 def test_no_answer_is_asked_for_again_only_where_that_does_no_harm(
     act: Callable[[Chapa], Any], answer: Answer
@@ -203,6 +214,115 @@ def test_a_second_try_may_succeed() -> None:
     assert wire.client().verify("chewatatest-6669")
 
 
+@pytest.mark.parametrize("data", [None, [], {}, {"checkout_url": 5}, {"checkout_url": "javascript:alert(1)"}])
+def test_a_page_to_pay_on_has_an_address(data: Any) -> None:
+    wire = Wire(said(200, {"message": "Hosted Link", "status": "success", "data": data}))
+    with pytest.raises(chapa.UnavailableError, match="no checkout_url"):
+        wire.client().initialize(PAYMENT)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"amount": "much"}, {"currency": None}, {"tx_ref": " "}, {"mode": 5}, {"reference": []}]
+)
+def test_a_transaction_that_cannot_be_read_is_no_answer(wrong: dict[str, Any]) -> None:
+    told = VERIFIED | {"data": VERIFIED["data"] | wrong}  # type: ignore[operator]
+    with pytest.raises(chapa.UnavailableError, match="cannot be read"):
+        Wire(said(200, told)).client().verify("chewatatest-6669")
+
+
+@pytest.mark.parametrize("data", [None, []])
+def test_a_transaction_without_data_is_no_answer(data: Any) -> None:
+    with pytest.raises(chapa.UnavailableError, match="cannot be read"):
+        Wire(said(200, VERIFIED | {"data": data})).client().verify("chewatatest-6669")
+
+
+@pytest.mark.parametrize("more", [{}, {"charge": None, "reference": " ", "mode": "", "method": None}])
+def test_of_a_transaction_little_has_to_be_told(more: dict[str, Any]) -> None:
+    found = chapa.transaction(
+        {"tx_ref": "stay-1", "amount": 1, "currency": "ETB", "status": "success"} | more
+    )
+    assert (found.charge, found.reference, found.mode, found.method) == (None, "", "", "")
+
+
+def test_tries_are_counted_and_end_with_the_patience() -> None:
+    wire = Wire(httpx.Response(503))
+    with stamina.set_testing(True, attempts=10, cap=True), pytest.raises(chapa.UnavailableError):
+        wire.client().verify("stay-1")
+    assert len(wire.asked) == chapa.ATTEMPTS
+
+    async def ask() -> None:
+        async with chapa.AsyncChapa(KEY, transport=httpx.MockTransport(awaited)) as client:
+            await client.verify("stay-1")
+
+    awaited = Wire(httpx.Response(503))
+    with stamina.set_testing(True, attempts=10, cap=True), pytest.raises(chapa.UnavailableError):
+        asyncio.run(ask())
+    assert len(awaited.asked) == chapa.ATTEMPTS
+    impatient = Chapa(KEY, patience=timedelta(microseconds=1), transport=httpx.MockTransport(wire))
+    with stamina.set_testing(False), pytest.raises(chapa.UnavailableError):
+        impatient.verify("stay-1")
+    assert len(wire.asked) == chapa.ATTEMPTS + 1
+
+
+class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """An answer that comes in pieces; how many were taken is counted."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces, self.taken = pieces, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self.pieces:
+            self.taken += 1
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+async def verify(answer: httpx.AsyncByteStream) -> chapa.Transaction | None:
+    """Ask and await."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=answer))
+    async with chapa.AsyncChapa(KEY, transport=transport) as client:
+        return await client.verify("chewatatest-6669")
+
+
+def test_an_answer_may_come_in_pieces_and_be_of_the_largest_size() -> None:
+    told = json.dumps(VERIFIED).encode().ljust(chapa.MOST_BYTES)
+    halves = (told[:100], told[100:])
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Pieces(*halves)))
+    assert Chapa(KEY, transport=transport).verify("chewatatest-6669")
+    assert asyncio.run(verify(Pieces(*halves)))
+
+
+def test_an_answer_without_an_end_is_given_up_while_it_comes() -> None:
+    endless = Pieces(*[b" " * 100_000] * 100)
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=endless))
+    with stamina.set_testing(True, attempts=1):
+        with pytest.raises(chapa.UnavailableError, match="answered more than"):
+            Chapa(KEY, transport=transport).verify("chewatatest-6669")
+        assert endless.taken == 11
+        with pytest.raises(chapa.UnavailableError, match="answered more than"):
+            asyncio.run(verify(endless))
+        assert endless.taken == 22
+
+
+def test_a_client_that_was_left_asks_no_more() -> None:
+    wire = Wire(said(200, VERIFIED))
+
+    async def leave() -> chapa.AsyncChapa:
+        async with chapa.AsyncChapa(KEY, transport=httpx.MockTransport(wire)) as client:
+            return client
+
+    with wire.client() as left:
+        pass
+    with pytest.raises(RuntimeError, match="closed"):
+        left.verify("stay-1")
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(asyncio.wait_for(asyncio.run(leave()).verify("stay-1"), 1))
+    assert not wire.asked
+
+
 def test_a_redirect_does_not_take_the_key_elsewhere() -> None:
     wire = Wire(httpx.Response(302, headers={"Location": "https://elsewhere.example"}, content=b"{}"))
     with pytest.raises(chapa.RefusedError):
@@ -227,6 +347,26 @@ def test_a_reference_is_no_path(reference: str) -> None:
         with pytest.raises(ValueError, match="a reference is"):
             act(wire.client(), reference)
     assert not wire.asked
+
+
+def test_who_awaits_asks_the_same() -> None:
+    answer = said(200, {"status": "success", "data": VERIFIED["data"] | {"checkout_url": "https://c/1"}})  # type: ignore[operator]
+    asked, awaited = Wire(answer), Wire(answer)
+    calls: dict[str, tuple[Any, ...]] = {
+        "initialize": (PAYMENT,),
+        "verify": ("chewatatest-6669",),
+        "cancel": ("stay-1",),
+        "refund": ("APqDY", Decimal(5), "cancelled", "refund-1"),
+    }
+
+    async def ask() -> list[Any]:
+        async with chapa.AsyncChapa(KEY, transport=httpx.MockTransport(awaited)) as client:
+            return [await getattr(client, name)(*told) for name, told in calls.items()]
+
+    assert asyncio.run(ask()) == [getattr(asked.client(), name)(*told) for name, told in calls.items()]
+    assert [(one.method, one.url, one.content, one.headers) for one in awaited.asked] == [
+        (one.method, one.url, one.content, one.headers) for one in asked.asked
+    ]
 
 
 def test_many_are_asked_about_at_a_time() -> None:
@@ -263,7 +403,7 @@ def test_the_signature_is_of_the_bytes_and_not_of_what_they_mean() -> None:
 
 
 @pytest.mark.parametrize(
-    "signature", ["", "0" * 64, "ñ", chapa.sign("other", b"{}"), chapa.sign("secret", b"secret")]
+    "signature", ["", "0" * 64, "ñ", "\udcff", chapa.sign("other", b"{}"), chapa.sign("secret", b"secret")]
 )
 def test_nothing_else_is_a_signature_the_constant_one_included(signature: str) -> None:
     with pytest.raises(chapa.BadSignatureError):
@@ -278,6 +418,17 @@ def test_nothing_else_is_a_signature_the_constant_one_included(signature: str) -
 def test_a_signed_event_that_says_nothing_is_an_error_of_its_own(body: bytes) -> None:
     with pytest.raises(chapa.BadEventError):
         chapa.event("secret", body, chapa.sign("secret", body))
+
+
+@pytest.mark.parametrize("content", [b"NaN", b'{"amount": -Infinity}', b"\xff", b"[" * 100_000, b"{"])
+def test_what_is_no_json_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"is no|Expecting"):
+        chapa.loads(content)
+
+
+def test_no_money_is_a_float() -> None:
+    with pytest.raises(ValueError, match="is no amount"):
+        chapa.money(0.5)
 
 
 @given(st.decimals(min_value=0, max_value=chapa.LARGEST, places=2))

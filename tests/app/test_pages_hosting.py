@@ -77,6 +77,12 @@ def test_nobody_changes_anothers_place_nor_who_is_no_host_any_more(client: Clien
     assert place.title == "Garden house"
 
 
+def test_of_two_places_the_one_that_is_meant_is_changed(host: User) -> None:
+    one, other = make.listing(host=host), make.listing(host=host)
+    listings.change(host, one.pk, title="Lake house")
+    assert [Listing.objects.get(pk=place.pk).title for place in (one, other)] == ["Lake house", other.title]
+
+
 def test_nights_that_are_counted_while_a_host_writes_stay_counted(
     client: Client, host: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_places_are_found_by_guests_price_and_order(client: Client) -> None:
     assert titles(client) == ["a", "b", "c"]
     assert titles(client, guests=4) == ["b", "c"]
     assert titles(client, min_price=200, max_price="300.00") == ["a", "c"]
+    assert titles(client, max_price=200) == ["b", "c"]
     assert titles(client, order="cheapest") == ["b", "c", "a"]
     assert titles(client, order="dearest") == ["a", "c", "b"]
     assert titles(client, order="newest") == ["c", "b", "a"]

@@ -474,7 +474,7 @@ def money(told: Any) -> Decimal:
 
     :raises ValueError: it is none.
     """
-    text = str(told) if isinstance(told, (str, int, Decimal)) and not isinstance(told, bool) else ""
+    text = str(told) if isinstance(told, (str, int, Decimal)) else ""
     if not NUMBER.fullmatch(text):
         raise ValueError(f"{str(told)[:40]!r} is no amount")
     return Decimal(text)

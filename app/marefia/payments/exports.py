@@ -73,4 +73,4 @@ def lines(rows: Iterable[Sequence[Any]]) -> Iterator[str]:
 def _cell(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(FORMULA):
         return f"'{value}"
-    return "" if value is None else value
+    return value

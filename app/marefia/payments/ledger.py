@@ -193,7 +193,7 @@ def owed() -> QuerySet[Payment]:
 def locked(tx_ref: str) -> Payment:
     """A payment with its booking, both locked, always in this order. Raise Payment.DoesNotExist."""
     booking_id = Payment.objects.values_list("booking_id", flat=True).get(tx_ref=tx_ref)
-    booking = Booking.objects.select_for_update().select_related(None).get(pk=booking_id)
+    booking = Booking.objects.select_for_update().get(pk=booking_id)
     payment = Payment.objects.select_for_update().get(tx_ref=tx_ref)
     payment.booking = booking
     return payment

@@ -20,6 +20,7 @@ from marefia.stays.models import Booking, BookingStatus, Listing
 
 MAX_NIGHTS = 90
 PAY_WITHIN = datetime.timedelta(minutes=30)
+A_ROUND = 500
 NO_OVERLAP = "booking_no_overlap"  # the constraint, and what the triggers say
 TAKEN = "Some of these nights are taken."
 cancelled = Signal()
@@ -111,7 +112,7 @@ def cancel(booking: Booking) -> Booking:
 def expire() -> int:
     """Cancel what was not paid in time, and tell its guests. Return how many."""
     late = Booking.objects.filter(status=BookingStatus.CONFIRMED, pay_by__lte=Now())
-    ids = list(late.values_list("pk", flat=True)[:500])
+    ids = list(late.values_list("pk", flat=True)[:A_ROUND])
     return sum(map(_expire, ids))
 
 
