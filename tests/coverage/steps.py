@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.pipelines import graph
+from tests.pipelines import jenkinsfiles
 
 OF_DIRECTIVES = ("checkout", "input")
 """What `agent` and `input` do before the first step that a file names."""
@@ -26,10 +26,10 @@ class Step:
 
 def of_jenkinsfile(text: str) -> Iterator[Step]:
     """Each step of each stage and `post` block."""
-    yield from _within(graph.blocks(text), "pipeline")
+    yield from _within(jenkinsfiles.blocks(text), "pipeline")
 
 
-def _within(block: graph.Block, name: str) -> Iterator[Step]:
+def _within(block: jenkinsfiles.Block, name: str) -> Iterator[Step]:
     for each in block.within:
         if each.word == "stage":
             yield from _within(each, each.said.strip("()'"))
@@ -42,7 +42,7 @@ def _within(block: graph.Block, name: str) -> Iterator[Step]:
                 yield from _numbered(f"{name}, post {condition.word}", condition)
 
 
-def _numbered(where: str, block: graph.Block) -> Iterator[Step]:
+def _numbered(where: str, block: jenkinsfiles.Block) -> Iterator[Step]:
     for number, step in enumerate(block.within, 1):
         yield Step(step.line, f"{where}: {number}. {step.word}")
 

@@ -56,8 +56,11 @@ class Place(Protocol):
     def state(self) -> Path: ...
 
 
-def jenkins(project: Place, event: Event, **told: str) -> Run:
-    """Execute the event's Jenkinsfile."""
+def jenkins(project: Place, event: Event, answer: str = "approve", **told: str) -> Run:
+    """Execute the event's Jenkinsfile.
+
+    :param answer: what a person says who is asked: approve, or abort.
+    """
     if not JENKINSFILE:
         absent("runners", "JENKINSFILE names no command")
     out = project.state / "jenkins"
@@ -76,6 +79,8 @@ def jenkins(project: Place, event: Event, **told: str) -> Run:
         str(out),
         "--creds",
         str(credentials),
+        "--input",
+        answer,
     ]
     for option, variable in (("--branch", "BRANCH_NAME"), ("--tag", "TAG_NAME"), ("--change", "CHANGE_ID")):
         if variable in event.variables:

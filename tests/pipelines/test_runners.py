@@ -4,20 +4,21 @@ import pytest
 
 from tests.pipelines import graph
 from tests.pipelines.graph import EVENTS, Event
-from tests.pipelines.runners import RUNNERS
+from tests.pipelines.rules import stages
+from tests.pipelines.runners import RUNNERS, jenkins
 from tests.scripts.project import ROOT, Project
 
 MAIN = next(event for event in EVENTS if event.name == "main")
 STAGES = list(graph.told(ROOT, "main"))
 
+
+def reached(runner: str, event: Event) -> str:
+    """The environment that an event's rollout reaches; with the hook, whatever its repository was made for."""
+    return event.parameters.get("ENVIRONMENT", "dev") if runner == "hook" else graph.reached(ROOT, event)
+
+
 each_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
 each_runner = pytest.mark.parametrize("runner", RUNNERS)
-
-
-@each_event
-@pytest.mark.parametrize("told", [graph.jenkins, graph.github])
-def test_a_runners_file_tells_the_graph(told: graph.Teller, event: Event) -> None:
-    assert told(ROOT, event) == graph.told(ROOT, event.name)
 
 
 @pytest.mark.verify
@@ -32,6 +33,8 @@ def test_an_event_runs_the_stages_of_the_graph_in_an_order_of_it(
     assert set(run.ran) == set(expected)
     for stage, needs in expected.items():
         assert needs <= set(run.ran[: run.ran.index(stage)])
+        to = reached(runner, event) if stage in stages.REACHING else "dev"  # else what its shell says
+        assert f"ENV={to}" in (project.state / f"environment.{stage}").read_text().splitlines(), stage
 
 
 @pytest.mark.verify
@@ -56,3 +59,20 @@ def test_a_rollback_goes_where_and_to_what_a_person_named(project: Project, runn
     RUNNERS[runner](project, rollback)
     told = (project.state / "environment.rollback").read_text().splitlines()
     assert {"ENV=production", "VERSION=1"} <= set(told)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("event", ["main", "tag"])
+def test_without_an_approval_no_tag_is_rolled_out(project: Project, event: str) -> None:
+    happened = next(each for each in EVENTS if each.name == event)
+    run = jenkins(project, happened, answer="abort")
+    assert run.passed is ("deploy" in run.ran) is (event == "main")  # which nobody is asked about
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
+def test_the_team_hears_of_a_failure(project: Project, event: Event) -> None:
+    project.commit("bad", fails=next(iter(graph.told(ROOT, event.name))))
+    run = jenkins(project, event, TEAM_MAIL="team@example.com")
+    assert not run.passed
+    assert "team@example.com" in run.output
