@@ -40,6 +40,7 @@ def test_another_branch_is_checked_and_never_deployed(project: Project) -> None:
 
 @pytest.mark.parametrize("stage", ["lint", "migrations", "deploy"])
 def test_what_needs_a_failed_stage_does_not_run_and_the_pusher_sees_why(project: Project, stage: str) -> None:
+    project.run("scripts/remote", ADVISORIES="/some/all.zip")
     commit = project.commit("bad", fails=stage)
     lines = push(project, "main")
     needs = graph.told(ROOT, "main")
@@ -47,7 +48,7 @@ def test_what_needs_a_failed_stage_does_not_run_and_the_pusher_sees_why(project:
     assert "    broken: bad" in lines
     assert lines[-1] == (
         f"main {commit[:8]} NOT deployed, what ran before still runs: "
-        f"stage {stage} failed; run `make {stage}`, mend it and push again"
+        f"stage {stage} failed; run `make {stage} ADVISORIES=/some/all.zip`, mend it and push again"
     )
 
 

@@ -63,12 +63,12 @@ def test_nothing_that_needs_it_runs_after_a_failing_stage_and_the_last_line_says
     project: Project,
 ) -> None:
     project.write({"fails": "test"})
-    failed = project.run("scripts/pipeline", "main", status=1)
+    failed = project.run("scripts/pipeline", "main", status=1, REQUIRE="postgresql")
     assert stages(project) == ["lint", "test", "build"]
     assert "    broken: first\n" in failed.stdout
     assert "[2/7] test FAILED after " in failed.stdout
     assert failed.stdout.splitlines()[-1] == "[7/7] smoke skipped: deploy has not passed"
-    assert failed.stderr == "error: stage test failed; run `make test`\n"
+    assert failed.stderr == "error: stage test failed; run `make test REQUIRE=postgresql`\n"
     assert (project.path / ".run/pipeline/result").read_text() == "failed test\n"
 
 
