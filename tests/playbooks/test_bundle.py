@@ -171,7 +171,7 @@ def test_a_bundle_under_another_releases_name_is_refused(work: Path, tmp_path: P
 def test_a_bundle_that_does_not_say_what_it_holds_is_one_line(work: Path, packed: Path) -> None:
     (work / "manifest.json").write_text("nonsense")
     bundle.pack(work, packed, epoch=1_700_000_000)
-    with pytest.raises(RolloutError, match="does not say what it holds: .*; delete it and run `make build`"):
+    with pytest.raises(RolloutError, match="does not say what it holds: "):
         bundle.named(packed)
 
 
