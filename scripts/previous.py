@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,20 +68,19 @@ def choose(place: Place, environment: str, store: Path, name: str) -> Previous |
     tags = git("tag", "--merged", "HEAD", "--no-contains", "HEAD", "--sort=-creatordate").split()
     if tags:
         return Previous(_commit(tags[0]), tags[0], "the newest tag")
-    before = _before()
-    return before if before and _has(before.commit, name) else None
+    return next((each for each in _before() if _has(each.commit, name)), None)
 
 
-def _before() -> Previous | None:
+def _before() -> Iterator[Previous]:
     """Where this commit left main; where it is of main, the one before it."""
     head, *parents = git("rev-list", "--parents", "--max-count=1", "HEAD").split()
     for branch, ref in MAIN.items():
         base = git("for-each-ref", ref) and git("merge-base", ref, "HEAD").strip()
         if base and base != head:
-            return Previous(base, base[:12], f"where this left {branch}")
+            yield Previous(base, base[:12], f"where this left {branch}")
     if not parents and git("rev-parse", "--is-shallow-repository").strip() == "true":
         raise RolloutError("the clone is shallow and has no earlier commit", "run `git fetch --unshallow`")
-    return Previous(parents[0], parents[0][:12], "the commit before this one") if parents else None
+    yield from (Previous(each, each[:12], "the commit before this one") for each in parents[:1])
 
 
 def _has(commit: str, name: str) -> bool:
