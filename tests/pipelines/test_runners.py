@@ -56,3 +56,10 @@ def test_a_rollback_goes_where_and_to_what_a_person_named(project: Project, runn
     RUNNERS[runner](project, rollback)
     told = (project.state / "environment.rollback").read_text().splitlines()
     assert {"ENV=production", "VERSION=1"} <= set(told)
+
+
+@pytest.mark.verify
+@each_runner
+def test_a_deployer_that_has_a_key_signs_with_it(project: Project, runner: str) -> None:
+    RUNNERS[runner](project, MAIN, SIGNING_KEY="/a/key")
+    assert "SIGNING_KEY=/a/key" in (project.state / "environment.deploy").read_text().splitlines()
