@@ -8,7 +8,7 @@ export ENV VENV PYTHON ROLLOUT_ROOT RELEASES INVENTORY PORT VERSION DRY_RUN KEEP
 MAKEFLAGS += --no-print-directory
 python = $(VENV)/bin/python
 # What a pipeline's reader sees last of a stage that failed.
-said = $(if $(CI), || { status=$$?; echo "error: stage $@ failed; to see the same: make $@$(if $(filter-out dev,$(ENV)), ENV=$(ENV))" >&2; exit $$status; })
+said = $(if $(CI), || scripts/failed $@ $$?)
 .DEFAULT_GOAL := help
 .PHONY: help up compose down test verify remote lint build image releases signer scan policy migrations pipeline site cluster secrets deploy rollback status history logs smoke backup restore drill coverage chaos removals bench lock
 

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 FILE = Path("infra/exceptions.yml")
-CHECKS = ("secrets", "history", "advisories", "policy")
+CHECKS = ("secrets", "pragmas", "history", "advisories", "policy")
 LONGEST = timedelta(days=366)
 FEWEST_WORDS = 3
 

@@ -15,6 +15,18 @@ die() {
     exit 1
 }
 
+# again STAGE...: the command that does the same, with what this one was told and may be shown; never a key or a password.
+again() {
+    local name command="make $*"
+    for name in ENV T VERSION PREVIOUS ROWS ADVISORIES PYTHON REQUIRE; do
+        case $name=${!name:-} in
+            "$name=" | ENV=dev | PYTHON=python3) ;;
+            *) command+=" $name=$(printf %q "${!name}")" ;;
+        esac
+    done
+    printf '%s' "$command"
+}
+
 # number NAME FROM TO: refuse what NAME says in the environment unless it is nothing or a whole number in this range.
 number() {
     local said=${!1:-}

@@ -45,42 +45,40 @@ def ask(app: Path, told: dict[str, str], *arguments: str) -> dict[str, Any]:
     return answer
 
 
-def findings(now: previous.Tree, place: Place, environment: str, work: Path) -> tuple[list[Any], str]:
+def findings(
+    now: previous.Tree, before: previous.Tree | None, place: Place, environment: str, work: Path
+) -> tuple[list[Any], str]:
     """What is wrong, and in words what was looked at."""
     settings = read_env(CHECKOUT / f"infra/environments/{environment}.env")
     told = bundle.unserved(now.facts, settings, now.programs, work)
-    running = (place.current or {}).get("version")
-    if not running:
+    if not before:
         answer = ask(now.app, told, "problems")
-        return [
-            *answer["conflicts"],
-            *answer["model_changes"],
-        ], f"no release runs in {environment} to judge them by"
-    its = bundle.unserved(now.facts, settings, place.release(running) / "venv/bin", work)
-    needs = work / "needs.json"
-    needs.write_text(json.dumps(ask(place.release(running) / "app", its, "needs")))
-    answer = ask(now.app, told | {"DATA_DIR": str(place.root / "data")}, "judge", "--needs", str(needs))
-    words = f"{len(answer['pending'])} to apply, judged by what {running} needs"
-    return [*answer["conflicts"], *answer["model_changes"], *answer["refused"]], words
+        return [*answer["conflicts"], *answer["model_changes"]], "nothing runs that they could hurt"
+    needs, running = work / "needs.json", (place.current or {}).get("version")
+    if running:
+        its = bundle.unserved(now.facts, settings, place.release(running) / "venv/bin", work)
+        needs.write_text(json.dumps(ask(place.release(running) / "app", its, "needs")))
+        told, asked = told | {"DATA_DIR": str(place.root / "data")}, list[str]()
+    else:
+        needs.write_text(json.dumps(ask(before.app, before.told(work), "needs")))
+        asked = ["--known"]
+    answer = ask(now.app, told, "judge", "--needs", str(needs), *asked)
+    wrong = [*answer["conflicts"], *answer["model_changes"], *answer["refused"]]
+    whose = running or "the previous release"
+    return wrong, f"{len(answer['pending'])} to apply, judged by what {whose} needs"
 
 
-def tried(now: previous.Tree, place: Place, environment: str, work: Path) -> Iterator[str]:
+def tried(now: previous.Tree, before: previous.Tree, name: str, work: Path) -> Iterator[str]:
     """What is wrong with the migrations that the previous release does not know, each in a line."""
     rows = rehearsal.rows_wanted()
-    store = Path(os.environ.get("RELEASES") or CHECKOUT / ".run/releases")
-    taken = previous.choose(place, environment, store, now.facts.name)
-    if not taken:
-        print("left out: trying them on PostgreSQL; there is no previous release (PREVIOUS=COMMIT names one)")
-        return
-    before = previous.tree(taken, work, now)
     known, knows = (ask(tree.app, tree.told(work), "needs")["migrations"] for tree in (before, now))
     new = [".".join(each) for each in knows if each not in known]
-    print(f"new since {taken.name} ({taken.why}): {', '.join(new) or 'none, nothing to try'}", flush=True)
+    print(f"new since then: {', '.join(new) or 'none, nothing to try'}", flush=True)
     if not new:
         return
     try:
         with scratch.server() as server:
-            trial = rehearsal.Rehearsal(server, before, now, taken.name, work)
+            trial = rehearsal.Rehearsal(server, before, now, name, work)
             for part in (trial.tests(), trial.data(), trial.locks(rows)):
                 yield from part
     except scratch.AbsentError as error:
@@ -95,11 +93,17 @@ def look(place: Place, environment: str, work: Path) -> Iterator[str]:
     """Each thing that is wrong, in a line; what nobody could apply is not tried."""
     facts = service.load(CHECKOUT / service.FILE)
     now = previous.Tree(CHECKOUT, facts, previous.programs(CHECKOUT, facts, work / "release"))
-    wrong, words = findings(now, place, environment, work)
+    store = Path(os.environ.get("RELEASES") or CHECKOUT / ".run/releases")
+    taken = previous.choose(place, environment, store, facts.name)
+    told = f"{taken.name} ({taken.why})" if taken else f"none, no commit before this one has {facts.name}"
+    print(f"previous release: {told}", flush=True)
+    before = previous.tree(taken, work, now) if taken else None
+    wrong, words = findings(now, before, place, environment, work)
     yield from (each["line"] if isinstance(each, dict) else each for each in wrong)
     if not wrong:
         print(f"migrations are complete: {words}", flush=True)
-        yield from tried(now, place, environment, work)
+        if taken and before:
+            yield from tried(now, before, taken.name, work)
 
 
 def main() -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from release import CHECKOUT, git
 
 from rollout import bundle, service
@@ -16,6 +18,8 @@ from rollout.files import read_env, read_json, sha256
 from rollout.place import Place
 
 TOOLS = "requirements/dev.txt"
+MAIN = {"origin/main": "refs/remotes/origin/main", "main": "refs/heads/main"}
+"""What every change goes to, by what a clone may call it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class Tree:
 
 
 def choose(place: Place, environment: str, store: Path, name: str) -> Previous | None:
-    """The one that PREVIOUS names, else the running one, the newest kept one or the newest tag; None: there is none.
+    """The one that PREVIOUS names, else the running one, the newest kept one, the newest tag, or what main was before.
+
+    None: no commit before this one has the service.
 
     :param name: the service's, by which the store names bundles.
     """
@@ -60,7 +66,29 @@ def choose(place: Place, environment: str, store: Path, name: str) -> Previous |
         if commit := older.get(version.split("-", 2)[-1]):
             return Previous(commit, version, "the newest that is kept")
     tags = git("tag", "--merged", "HEAD", "--no-contains", "HEAD", "--sort=-creatordate").split()
-    return Previous(_commit(tags[0]), tags[0], "the newest tag") if tags else None
+    if tags:
+        return Previous(_commit(tags[0]), tags[0], "the newest tag")
+    return next((each for each in _before() if _has(each.commit, name)), None)
+
+
+def _before() -> Iterator[Previous]:
+    """Where this commit left main; where it is of main, the one before it."""
+    head, *parents = git("rev-list", "--parents", "--max-count=1", "HEAD").split()
+    for branch, ref in MAIN.items():
+        base = git("for-each-ref", ref) and git("merge-base", ref, "HEAD").strip()
+        if base and base != head:
+            yield Previous(base, base[:12], f"where this left {branch}")
+    if not parents and git("rev-parse", "--is-shallow-repository").strip() == "true":
+        raise RolloutError("the clone is shallow and has no earlier commit", "run `git fetch --unshallow`")
+    yield from (Previous(each, each[:12], "the commit before this one") for each in parents[:1])
+
+
+def _has(commit: str, name: str) -> bool:
+    """Whether a commit is one of the service: a repository may have held another one, or none yet."""
+    if not git("ls-tree", "--name-only", commit, service.FILE):
+        return False
+    told = yaml.safe_load(git("show", f"{commit}:{service.FILE}"))
+    return isinstance(told, dict) and told.get("name") == name
 
 
 def _commit(name: str) -> str:

@@ -104,6 +104,7 @@ def build_bundle(store: Path) -> str:
         published.fetch(Path(folder), path)
     if path.exists():
         bundle.verify(path)
+        bundle.named(path)
         if not key or signature.path_of(path).exists():
             return f"{path} is there already"
     bundle.build(CHECKOUT, store, made_from.version, made_from.commit, made_from.epoch, made_from.files)
@@ -142,12 +143,13 @@ def listing(store: Path, place: Place) -> list[str]:
 
 
 def verify(store: Path) -> str:
-    """Compare every kept bundle with its checksum, and verify its signature where somebody has to sign for ENV."""
+    """Compare every kept bundle with its checksum and its name, and verify its signature where ENV has signers."""
     name, environment = service.load(CHECKOUT / service.FILE).name, os.environ.get("ENV") or "dev"
     kept, signers = bundle.stored(store, name), signature.signers(CHECKOUT, environment)
     for version in kept:
         path = bundle.path_of(store, name, version)
         bundle.verify(path)
+        bundle.named(path)
         if signers is not None:
             signature.verify(path, signers, name, environment)
     signed = f", each signed by who may sign for {environment}" if signers is not None else ""
@@ -171,7 +173,7 @@ def verify_lists(store: Path) -> str:
     documents = sorted(store.glob(f"{prefix}[0-9]*{suffix}"))
     for document in documents:
         version = document.name.removeprefix(prefix).removesuffix(suffix)
-        sbom.verify(document, version, lock_of(store, facts, version))
+        sbom.verify(document, facts.name, version, lock_of(store, facts, version))
     return f"{len(documents)} lists of packages are as their locks say"
 
 

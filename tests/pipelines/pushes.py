@@ -34,8 +34,11 @@ class Push:
         return self.lines[-1]
 
     def kill(self, number: int, command: str) -> None:
-        """Send the signal to the processes of this push whose command line matches, wherever they went."""
-        for process in descendants(self.process.pid):
+        """Send the signal to the processes of this push whose command line matches, wherever they went.
+
+        From the top: who has lost a child would start the next one meanwhile.
+        """
+        for process in reversed(descendants(self.process.pid)):
             if re.search(command, command_line(process)):
                 send(number, process)
 

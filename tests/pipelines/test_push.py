@@ -40,6 +40,7 @@ def test_another_branch_is_checked_and_never_deployed(project: Project) -> None:
 
 @pytest.mark.parametrize("stage", ["lint", "migrations", "deploy"])
 def test_what_needs_a_failed_stage_does_not_run_and_the_pusher_sees_why(project: Project, stage: str) -> None:
+    project.run("scripts/remote", ADVISORIES="/some/all.zip")
     commit = project.commit("bad", fails=stage)
     lines = push(project, "main")
     needs = graph.told(ROOT, "main")
@@ -47,7 +48,7 @@ def test_what_needs_a_failed_stage_does_not_run_and_the_pusher_sees_why(project:
     assert "    broken: bad" in lines
     assert lines[-1] == (
         f"main {commit[:8]} NOT deployed, what ran before still runs: "
-        f"stage {stage} failed; run `make {stage}`, mend it and push again"
+        f"stage {stage} failed; run `make {stage} ADVISORIES=/some/all.zip`, mend it and push again"
     )
 
 
@@ -164,6 +165,15 @@ def test_a_stopped_hook_stops_its_pipeline_and_says_so(project: Project) -> None
         os.open(project.state / "pipe", os.O_WRONLY | os.O_NONBLOCK)
 
 
+@pytest.mark.parametrize("stage", ["test", "smoke"])
+def test_a_stopped_pipeline_is_said_by_its_stage(project: Project, stage: str) -> None:
+    with waiting_at(project, stage) as stopped:
+        stopped.kill(signal.SIGTERM, "scripts/pipeline")
+        said = stopped.verdict()
+    assert f" its run was stopped in stage {stage}; " in said
+    assert (" is live, but " in said) == (stage == "smoke")
+
+
 @pytest.mark.parametrize("gone", ["^git push", "^git"])
 def test_a_pusher_who_goes_away_does_not_take_the_release_along(project: Project, gone: str) -> None:
     project.write({"loud": "scan"})
@@ -275,7 +285,7 @@ def test_output_is_kept_for_the_newest_runs_only_and_clones_are_not(project: Pro
         "result",
         *(f"{s}.log" for s in ALL),
     }
-    assert not list(project.bare.glob("pipeline/branches/*/clone"))
+    assert not [file for place in project.bare.glob("pipeline/branches/*") for file in place.iterdir()]
 
 
 def test_the_hook_has_a_help(project: Project) -> None:

@@ -46,12 +46,15 @@ def test_a_failed_stage_ends_in_one_line_that_says_how_to_see_the_same(tmp_path:
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"#!/bin/sh\nexit {0 if name == 'venv' else 3}\n")
         file.chmod(0o755)
-    told = clean_environment(VENV=".", CI="true", ENV="staging")
+    for name in ("failed", "lib.sh"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    told = clean_environment(VENV=".", CI="true", ENV="staging", REQUIRE="postgresql", T="a b")
     done = subprocess.run(
         ["make", stage], cwd=tmp_path, env=told, capture_output=True, text=True, check=False
     )
     said, makes_own = done.stderr.splitlines()
-    assert said == f"error: stage {stage} failed; to see the same: make {stage} ENV=staging"
+    same = f"make {stage} ENV=staging T=a\\ b REQUIRE=postgresql"
+    assert said == f"error: stage {stage} failed; to see the same: {same}"
     assert "Error 3" in makes_own
 
 

@@ -76,3 +76,10 @@ def test_the_team_hears_of_a_failure(project: Project, event: Event) -> None:
     run = jenkins(project, event, TEAM_MAIL="team@example.com")
     assert not run.passed
     assert "team@example.com" in run.output
+
+
+@pytest.mark.verify
+@each_runner
+def test_a_deployer_that_has_a_key_signs_with_it(project: Project, runner: str) -> None:
+    RUNNERS[runner](project, MAIN, SIGNING_KEY="/a/key")
+    assert "SIGNING_KEY=/a/key" in (project.state / "environment.deploy").read_text().splitlines()

@@ -164,6 +164,15 @@ def test_a_bundle_under_another_releases_name_is_refused(work: Path, tmp_path: P
     bundle.pack(work, other, epoch=1_700_000_000)
     line = refusal(other, tmp_path / "releases/20261124-000000-abc")
     assert line.startswith(f"{other} holds release {VERSION}; give it its name back")
+    with pytest.raises(RolloutError, match=f"holds release {VERSION}; give it its name back"):
+        bundle.named(other)
+
+
+def test_a_bundle_that_does_not_say_what_it_holds_is_one_line(work: Path, packed: Path) -> None:
+    (work / "manifest.json").write_text("nonsense")
+    bundle.pack(work, packed, epoch=1_700_000_000)
+    with pytest.raises(RolloutError, match="does not say what it holds: "):
+        bundle.named(packed)
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,17 @@ def test_a_column_leaves_in_three_releases_and_in_none_less(running: Project) ->
     assert not answer["refused"] + answer["model_changes"]
 
 
+def test_without_a_database_what_the_needs_know_counts_as_applied(running: Project) -> None:
+    needs = running.root / "needs.json"
+    new = next_release(running, BARE_ROOM, DROP_NOTE)
+    new.migration("stays", "0001_squashed", CREATE_ROOM, replaces=[("stays", "0001_initial")])
+    new.database = running.root / "nowhere/db.sqlite3"
+    answer = new.judge("judge", "--needs", needs, "--known")
+    assert answer["pending"] == [["stays", "0002_next"]]
+    assert [(entry["table"], entry["column"]) for entry in answer["refused"]] == [("stays_room", "note")]
+    assert not any(running.judge("judge", "--needs", needs, "--known")[key] for key in ("pending", "unknown"))
+
+
 def test_an_override_is_reported_on_deploy_and_does_not_count_on_rollback(running: Project) -> None:
     reason = "nobody has written a note since May"
     new = next_release(running, BARE_ROOM, DROP_NOTE, rollout_override=reason)

@@ -1,8 +1,10 @@
 """A checkout of another service than this repository's, and its releases."""
 
+import io
 import json
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 from rollout import bundle
@@ -37,11 +39,15 @@ def release(shop: Project, *arguments: str, status: int = 0, **more: str) -> str
 
 
 def keep(shop: Project, *versions: str) -> Path:
-    """Put bundles into the store."""
+    """Put bundles with nothing but a manifest into the store."""
     store = Path(shop.environment["RELEASES"])
     store.mkdir(exist_ok=True)
     for version in versions:
         path = bundle.path_of(store, "shop", version)
-        path.write_text(version)
+        manifest = json.dumps({"name": "shop", "version": version}).encode()
+        with tarfile.open(path, "w") as tar:
+            entry = tarfile.TarInfo(bundle.MANIFEST)
+            entry.size = len(manifest)
+            tar.addfile(entry, io.BytesIO(manifest))
         path.with_suffix(".tar.sha256").write_text(sha256(path))
     return store

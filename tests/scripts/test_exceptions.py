@@ -68,7 +68,7 @@ def test_one_check_may_be_asked_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("moon: []\n", "there is no check moon; choose of secrets, history, advisories, policy"),
+        ("moon: []\n", "there is no check moon; choose of secrets, pragmas, history, advisories, policy"),
         ("[secrets]\n", "is no mapping"),
         ("secrets: [a]\n", "is no mapping"),
         ("secrets: [{reason: a}]\n", "is no mapping"),

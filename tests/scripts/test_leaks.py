@@ -1,6 +1,7 @@
 """Which secrets of the tracked files and of earlier commits scripts/leaks.py finds, and what it never shows."""
 
 import json
+import re
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
@@ -135,6 +136,69 @@ def test_a_shallow_clone_is_refused(leaky: Project) -> None:
     assert leaks(leaky, "history") == [
         "the clone is shallow, so its history cannot be seen; run `git fetch --unshallow`"
     ]
+
+
+HIDDEN = {
+    "a NUL": b"a\0b\n" + SECRET.encode(),
+    "a NUL beside it": b"a\0" + SECRET.encode(),
+    "UTF-16": SECRET.encode("utf-16"),
+    "UTF-16 without a mark": f"a\n{SECRET}".encode("utf-16-be"),
+    "UTF-32": SECRET.encode("utf-32"),
+    "Latin-1": "é".encode("latin-1") + SECRET.encode(),
+}
+
+
+@pytest.mark.parametrize("content", HIDDEN.values(), ids=HIDDEN)
+def test_a_secret_is_found_whatever_its_file_is_written_in(leaky: Project, content: bytes) -> None:
+    (leaky.path / "settings.py").write_bytes(content)
+    leaked = leaky.commit("leak")
+    (line,) = leaks(leaky, "tree")
+    assert re.match(r"settings\.py:\d AWS Access Key; take it out and change it", line)
+    assert leaks(leaky, "history") == []
+    leaky.git("rm", "--quiet", "settings.py")
+    leaky.commit("sorry")
+    (line,) = leaks(leaky, "history")
+    assert line.startswith(f"{leaked[:12]} settings.py: AWS Access Key; ")
+
+
+def test_what_no_baseline_can_review_is_excepted_by_its_file(leaky: Project) -> None:
+    (leaky.path / "settings.py").write_bytes(SECRET.encode("utf-16"))
+    leaky.commit("leak")
+    except_(leaky, "secrets", "settings.py")
+    assert leaks(leaky, "tree") == []
+
+
+def test_a_secret_in_the_baseline_itself_is_found(leaky: Project) -> None:
+    baseline = leaky.path / ".secrets.baseline"
+    clean = baseline.read_text()
+    leaked = leaky.commit("leak", **{baseline.name: f'{{"why": {json.dumps(SECRET)},\n{clean[1:]}'})
+    (line,) = leaks(leaky, "tree")
+    assert line.startswith(".secrets.baseline:1 AWS Access Key; take it out and change it")
+    leaky.commit("sorry", **{baseline.name: clean})
+    assert f"{leaked[:12]} .secrets.baseline: AWS Access Key; " in leaks(leaky, "history")[0]
+
+
+def test_a_secret_in_the_place_of_a_hash_is_found(leaky: Project) -> None:
+    leaky.commit("leak", **{"settings.py": SECRET})
+    text = re.sub(r'(?<="hashed_secret": ")\w+', SECRET.split('"')[1], review(leaky))
+    leaky.commit("hide", **{"settings.py": "", ".secrets.baseline": text})
+    except_(leaky, "secrets", "settings.py")
+    assert any(re.match(r"\.secrets\.baseline:\d+ AWS Access Key; ", line) for line in leaks(leaky, "tree"))
+
+
+PRAGMA = "  # pragma: " + "allowlist secret\n"
+
+
+def test_the_lines_that_a_pragma_lets_pass_are_counted_and_excepted_by_file(leaky: Project) -> None:
+    leaky.commit("leak", **{"settings.py": SECRET.strip() + PRAGMA})
+    (line,) = leaks(leaky, "tree")
+    assert line.startswith("settings.py 1: lines that a pragma lets pass, without an exception; ")
+    except_(leaky, "pragmas", "settings.py 1")
+    assert leaks(leaky, "tree") == []
+    leaky.commit("another", **{"settings.py": (SECRET.strip() + PRAGMA) * 2})
+    found, unused = leaks(leaky, "tree")
+    assert found.startswith("settings.py 2: ")
+    assert "settings.py 1 matches nothing any more" in unused
 
 
 @pytest.mark.parametrize("where", ["tree", "history"])

@@ -36,12 +36,30 @@ def test_a_script_ends_at_its_first_failure(failing: str) -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("script", ["pipeline", "remote", "scan", "policy", "post-receive"])
+@pytest.mark.parametrize("script", ["pipeline", "failed", "remote", "scan", "policy", "post-receive"])
 def test_the_header_of_a_script_is_its_help(project: Project, script: str) -> None:
     shown = project.run(f"scripts/{script}", "--help").stdout
     assert "\nusage: " in shown
     assert "lib.sh" not in shown
     assert not any(line.startswith("#") for line in shown.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("told", "command"),
+    [
+        ({"ENV": "dev", "PYTHON": "python3", "T": "", "SIGNING_KEY": "/a/key"}, "make scan"),
+        ({"ADVISORIES": "/a folder/all.zip"}, r"make scan ADVISORIES=/a\ folder/all.zip"),
+        ({"ENV": "staging", "PYTHON": "python3.11"}, "make scan ENV=staging PYTHON=python3.11"),
+        (
+            {"PREVIOUS": "HEAD~1", "ROWS": "10", "VERSION": "1="},
+            "make scan VERSION=1= PREVIOUS=HEAD~1 ROWS=10",
+        ),
+    ],
+)
+def test_the_command_that_does_the_same_carries_what_was_told_but_no_key(
+    told: dict[str, str], command: str
+) -> None:
+    assert bash("again scan", **told).stdout == command
 
 
 def test_a_dry_run_names_commands_instead_of_running_them(tmp_path: Path) -> None:

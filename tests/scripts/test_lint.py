@@ -96,12 +96,37 @@ def test_one_failing_linter_fails_the_stage_and_shows_its_words(checkout: Checko
     assert "error: lint found something" in result.stderr
 
 
-def test_what_a_merge_left_is_named_with_the_way_out(checkout: Checkout) -> None:
-    checkout.write("app/service.py", f"{'<' * 7} HEAD\na = 1\n{'=' * 7}\na = 2\n{'>' * 7} theirs\n")
+@pytest.mark.parametrize(
+    ("size", "label", "before", "after"),
+    [(7, " HEAD", "", "\n"), (7, "", "", "\r\n"), (9, " HEAD", "", "\n"), (7, " HEAD", "a\0b", "\n")],
+    ids=["labelled", "bare", "longer", "beside a NUL"],
+)
+def test_what_a_merge_left_is_named_with_the_way_out(
+    checkout: Checkout, size: int, label: str, before: str, after: str
+) -> None:
+    signs = {"<": label, "|": label, "=": "", ">": label}
+    marks = [sign * size + word for sign, word in signs.items()]
+    checkout.write("data", before + "\n" + "".join(f"{mark}{after}a = {mark[0]!r}\n" for mark in marks))
     result = checkout.lint()
     assert result.returncode == 1
-    assert f"    app/service.py:1:{'<' * 7} HEAD\n    app/service.py:5:{'>' * 7} theirs\n" in result.stdout
+    for line, mark in zip((2, 4, 6, 8), marks, strict=True):
+        assert f"    data:{line}:{mark}" in result.stdout
     assert "    choose between the two sides, take the markers out" in result.stdout
+
+
+@pytest.mark.parametrize("sign", "<>")
+def test_one_mark_that_was_overlooked_is_named(checkout: Checkout, sign: str) -> None:
+    checkout.write("a=b", f"a\n{sign * 7} theirs\nb\n")
+    checkout.git("add", "a=b")
+    assert f"    a=b:2:{sign * 7} theirs\n" in checkout.lint().stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["Heading\n=======\n", "Heading\n=========\n", "|||||||\n", "  <<<<<<< EOF\n", "<<<<<<<EOF\n"]
+)
+def test_headings_and_tables_are_no_merge(checkout: Checkout, text: str) -> None:
+    checkout.write("data", f"{'<' * 6} six\n{text}{'>' * 6} six\n")
+    assert checkout.lint().returncode == 0
 
 
 def test_a_kind_without_files_is_said(checkout: Checkout) -> None:

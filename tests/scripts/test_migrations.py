@@ -104,9 +104,21 @@ def test_an_application_is_judged_with_its_own_packages_which_the_tools_may_lack
 
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     append(checkout.path / "locks/guestbook.txt", f"{PACKAGE}==1.0 \\\n    --hash=sha256:{digest}\n")
-    assert checkout.make("migrations").output == (
-        "migrations are complete: no release runs in dev to judge them by\n"
-        "left out: trying them on PostgreSQL; there is no previous release (PREVIOUS=COMMIT names one)\n"
+    assert checkout.make("migrations", REQUIRE="postgresql").output == (
+        "previous release: none, no commit before this one has marefia-guests\n"
+        "migrations are complete: nothing runs that they could hurt\n"
+    )
+
+
+@pytest.mark.verify
+def test_what_a_runner_with_a_fresh_clone_gets_is_judged_by_the_commit_before(book: Book) -> None:
+    book.write('migrations.RunSQL("DROP TABLE guests_entry")')
+    run = book.migrations(**NO_ENGINE | {"PREVIOUS": ""}, REQUIRE="postgresql")
+    assert run.status
+    assert f"previous release: {book.first[:12]} (the commit before this one)\n" in run.output
+    (line,) = errors(run)
+    assert line.startswith(
+        "guests.0002_step: Raw SQL operation: the running release still uses table guests_entry."
     )
 
 
@@ -150,7 +162,11 @@ def test_a_machine_without_docker_has_no_postgresql_and_no_traceback(tmp_path: P
 def test_without_a_new_migration_there_is_nothing_to_try(book: Book) -> None:
     book.checkout.go_to(book.first)
     run = book.migrations(**NO_ENGINE | {"PREVIOUS": book.first}, REQUIRE="postgresql")
-    assert run.output.splitlines()[-1] == f"new since {book.first} (named by PREVIOUS): none, nothing to try"
+    assert run.output.splitlines() == [
+        f"previous release: {book.first} (named by PREVIOUS)",
+        "migrations are complete: 0 to apply, judged by what the previous release needs",
+        "new since then: none, nothing to try",
+    ]
 
 
 @pytest.mark.verify

@@ -63,12 +63,12 @@ def test_nothing_that_needs_it_runs_after_a_failing_stage_and_the_last_line_says
     project: Project,
 ) -> None:
     project.write({"fails": "test"})
-    failed = project.run("scripts/pipeline", "main", status=1)
+    failed = project.run("scripts/pipeline", "main", status=1, REQUIRE="postgresql")
     assert stages(project) == ["lint", "test", "build"]
     assert "    broken: first\n" in failed.stdout
     assert "[2/7] test FAILED after " in failed.stdout
     assert failed.stdout.splitlines()[-1] == "[7/7] smoke skipped: deploy has not passed"
-    assert failed.stderr == "error: stage test failed; run `make test`\n"
+    assert failed.stderr == "error: stage test failed; run `make test REQUIRE=postgresql`\n"
     assert (project.path / ".run/pipeline/result").read_text() == "failed test\n"
 
 
@@ -116,19 +116,22 @@ def test_a_daemon_that_a_stage_leaves_behind_does_not_keep_the_pipeline_waiting(
     os.kill(int((project.state / "daemon").read_text()), signal.SIGKILL)
 
 
-def test_ending_a_pipeline_ends_its_stage(project: Project) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ending_a_pipeline_ends_its_stage_and_says_so(project: Project, number: signal.Signals) -> None:
     os.mkfifo(project.state / "pipe")
     project.write({"gate": "test"})
-    command = ["scripts/pipeline", "main"]
+    command = ["/usr/bin/env", "--default-signal=INT", "scripts/pipeline", "main"]
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, cwd=project.path, env=project.environment, stdout=pipe, text=True
+        command, cwd=project.path, env=project.environment, stdout=pipe, stderr=pipe, text=True
     ) as pipeline:
         wait_until(lambda: "test first" in project.events)
-        pipeline.terminate()
-        shown, _ = pipeline.communicate(timeout=20)
+        pipeline.send_signal(number)
+        shown, said = pipeline.communicate(timeout=20)
     assert pipeline.returncode == 128 + signal.SIGTERM
     assert "build" not in shown
+    assert said == "error: interrupted in stage test; run the command again when you like\n"
+    assert (project.path / ".run/pipeline/result").read_text() == "interrupted test\n"
     assert stages(project) == ["lint", "test"]
     with pytest.raises(OSError, match="No such device"):  # nobody reads it any more
         os.open(project.state / "pipe", os.O_WRONLY | os.O_NONBLOCK)

@@ -31,6 +31,9 @@ class Shop(Project):
         self.store = folder / "releases"
         self.store.mkdir()
 
+    def let_it_be_the_shop(self, name: str = "shop") -> str:
+        return self.commit("a service", **{"infra/service.yml": f"name: {name}\n"})
+
     def choose(self, status: int = 0, **told: str) -> str:
         done = self.run(sys.executable, "-c", CHOOSE, status=status, **told)
         return done.stdout.strip() or done.stderr.splitlines()[-1]
@@ -68,6 +71,36 @@ def test_the_running_release_comes_first_then_the_newest_kept_one_then_the_newes
     assert shop.choose() == said(shop.second, second, "the newest that is kept")
     shop.let_run(later, shop.last)
     assert shop.choose() == said(shop.last, later, "runs in dev")
+
+
+def test_without_a_release_it_is_what_main_was_before(shop: Shop) -> None:
+    assert shop.choose() == "None", "nothing before it has the service"
+    first, second = shop.let_it_be_the_shop(), shop.commit("on main")
+    assert shop.choose() == said(first, first[:12], "the commit before this one")
+    shop.git("switch", "--quiet", "--create", "topic")
+    shop.commit("one")
+    shop.commit("two")
+    assert shop.choose() == said(second, second[:12], "where this left main")
+    shop.git("update-ref", "refs/remotes/origin/main", first)
+    assert shop.choose() == said(first, first[:12], "where this left origin/main")
+    shop.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    shop.git("branch", "--quiet", "--delete", "--force", "main")
+    before = shop.git("rev-parse", "HEAD~1")
+    assert shop.choose() == said(before, before[:12], "the commit before this one")
+
+
+def test_another_service_that_the_repository_held_before_is_no_release_of_this_one(shop: Shop) -> None:
+    shop.let_it_be_the_shop("another")
+    shop.let_it_be_the_shop()
+    assert shop.choose() == "None"
+
+
+def test_a_clone_that_knows_no_earlier_commit_is_told_to_fetch_it(shop: Shop) -> None:
+    shop.git("clone", "--quiet", "--depth=1", f"file://{shop.path}", "../shallow")
+    shop.path = shop.path.parent / "shallow"
+    assert shop.choose(status=1).endswith(
+        "the clone is shallow and has no earlier commit; run `git fetch --unshallow`"
+    )
 
 
 def test_who_names_another_gets_that(shop: Shop) -> None:

@@ -122,6 +122,18 @@ def test_a_kept_bundle_that_changed_is_found(shop: Project) -> None:
     )
 
 
+def test_an_older_bundle_under_another_releases_name_is_refused_by_name(shop: Project) -> None:
+    version = release(shop, "version")
+    store = keep(shop, "1")
+    old, other = store / "shop-1.tar", store / f"shop-{version}.tar"
+    for suffix in ("", ".sha256"):
+        shutil.copy(f"{old}{suffix}", f"{other}{suffix}")
+    for act in ("verify", "build"):
+        assert release(shop, act, status=1) == (
+            f"error: {other} holds release 1; give it its name back, or delete it and run `make build`\n"
+        )
+
+
 def test_a_release_that_is_kept_is_not_built_again_but_verified(shop: Project) -> None:
     version = release(shop, "version")
     store = keep(shop, version)
@@ -232,9 +244,14 @@ def added(listed: list[dict[str, Any]]) -> None:
     listed.append({"name": "moon", "version": "1", "externalReferences": []})
 
 
+def twice(listed: list[dict[str, Any]]) -> None:
+    listed.insert(0, {"name": "Django", "version": "1.0"})
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (twice, "django stands in it 2 times"),
         (other_version, "django is 5.2.2 and locked is 5.2.1"),
         (other_hash, "django 5.2.1 has other hashes than are locked"),
         (missing, "zope-interface 7 is missing"),
@@ -260,6 +277,10 @@ def test_a_list_of_another_release_or_of_no_form_is_refused(imaged: Project) -> 
     version = file.name.removeprefix("shop-").removesuffix(".cdx.json")
     file.write_text(file.read_text().replace(f'"version": "{version}"', '"version": "another"'))
     assert f"{file.name}: it is of release another; " in release(imaged, "sbom", status=1)
+    file.write_text(
+        file.read_text().replace('"another"', f'"{version}"').replace('"name": "shop"', '"name": "shoe"')
+    )
+    assert f"{file.name}: it is of shoe; " in release(imaged, "sbom", status=1)
     file.write_text("{}")
     assert f"{file.name}: it is no list of an image's packages: " in release(imaged, "sbom", status=1)
 

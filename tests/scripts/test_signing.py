@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +87,18 @@ def test_what_somebody_put_in_the_place_of_a_kept_bundle_is_not_what_gets_signed
     assert built.read_bytes() != before
     release(shop, "build", SIGNING_KEY=str(key))
     assert built.read_bytes() == before
+
+
+def test_a_signed_bundle_under_another_releases_name_is_refused(
+    shop: Project, built: Path, key: Path
+) -> None:
+    release(shop, "build", SIGNING_KEY=str(key))
+    release(shop, "signer", ENV="staging", SIGNING_KEY=str(key))
+    other = built.with_name("shop-20990101-000000-0123456789ab.tar")
+    for suffix in (".tar", ".tar.sig", ".tar.sha256"):
+        shutil.copy(built.with_suffix(suffix), other.with_suffix(suffix))
+    line = release(shop, "verify", status=1, ENV="staging")
+    assert line.startswith(f"error: {other} holds release ")
 
 
 def test_a_key_that_an_agent_holds_signs_by_the_name_of_its_public_half(

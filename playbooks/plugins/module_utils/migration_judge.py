@@ -639,6 +639,9 @@ def override_of(migration: Migration) -> str:
 
 # --- Commands
 
+Nodes = set[tuple[str, ...]]
+"""Migrations, each as app and name."""
+
 
 def load(database: str) -> MigrationLoader:
     """Migrations of this release, and those that are applied. Looking does not create a SQLite file."""
@@ -675,9 +678,9 @@ def problems_of(loader: MigrationLoader) -> dict[str, Any]:
     return {"model_changes": changes, "conflicts": conflicts}
 
 
-def known_to(loader: MigrationLoader) -> set[tuple[str, ...]]:
+def known_to(loader: MigrationLoader) -> Nodes:
     """This release's migrations, and those that its squashes replace."""
-    known: set[tuple[str, ...]] = set()
+    known: Nodes = set()
     for node, migration in loader.disk_migrations.items():
         known |= {node, *map(tuple, migration.replaces)}
     return known
@@ -694,12 +697,26 @@ def problems(options: argparse.Namespace) -> dict[str, Any]:
     return problems_of(MigrationLoader(None))
 
 
+def found(loader: MigrationLoader) -> tuple[Nodes, Nodes]:
+    """The migrations that are applied, squashes of such ones too, and those that the database itself recorded."""
+    recorded = MigrationRecorder(loader.connection).applied_migrations() if loader.connection else {}
+    return set(loader.applied_migrations), set(recorded)
+
+
+def assumed(loader: MigrationLoader, known: Nodes) -> tuple[Nodes, Nodes]:
+    """The same of a database in which all that is known is applied, and a squash recorded."""
+    migrations = loader.disk_migrations.items()
+    squashes = {node for node, each in migrations if each.replaces and known.issuperset(each.replaces)}
+    return known | squashes, known | squashes
+
+
 def judge(options: argparse.Namespace) -> dict[str, Any]:
     """Pending migrations against the running release's needs; without needs there is nobody to hurt.
 
     `unknown` are the applied ones that this release does not know, as "app.name": of a newer or another release.
     For a rollback: the applied migrations that the older release does not know, against that release's needs.
     There an override does not count: it speaks of the release that was running then.
+    Where no database is to be asked (`known`), what the release with these needs knows counts as applied.
     """
     given: dict[str, Any] = {"migrations": [], "tables": {}, "rules": {}}
     if options.needs:
@@ -707,19 +724,19 @@ def judge(options: argparse.Namespace) -> dict[str, Any]:
         if not {"migrations", "tables", "rules"} <= set(given):
             raise ValueError(f"{options.needs} is not what `needs` prints")
     known = {tuple(node) for node in given["migrations"]}
-    loader = load(options.database)
-    recorded = MigrationRecorder(loader.connection).applied_migrations() if loader.connection else {}
+    loader = MigrationLoader(None) if options.known else load(options.database)
+    present, recorded = assumed(loader, known) if options.known else found(loader)
     state = ProjectState(real_apps=loader.unmigrated_apps)
     schema = Schema(given["tables"], given["rules"])
     replay = Replay(state, schema, connections[options.database], options.rollback)
     answer: dict[str, Any] = {"pending": [], "past": [], "refused": [], "overridden": []}
     if not options.rollback:
         answer["vendor"] = connections[options.database].vendor
-        answer["unknown"] = sorted(map(".".join, set(loader.applied_migrations) - known_to(loader)))
+        answer["unknown"] = sorted(map(".".join, present - known_to(loader)))
     plan = [node for leaf in loader.graph.leaf_nodes() for node in loader.graph.forwards_plan(leaf)]
     for node in dict.fromkeys(plan):
         migration = loader.graph.nodes[node]
-        applied, replaced = node in loader.applied_migrations, set(map(tuple, migration.replaces))
+        applied, replaced = node in present, set(map(tuple, migration.replaces))
         if applied and not options.rollback and node not in recorded:  # a squash: `migrate` records it
             answer["pending"].append(node)
         if applied and (not options.rollback or node in known or (replaced and replaced <= known)):
@@ -751,6 +768,9 @@ def main() -> int:
     judging.add_argument("--needs", type=Path, help="what `needs` printed; without it no release is running")
     judging.add_argument(
         "--rollback", action="store_true", help="applied migrations that the needs do not know"
+    )
+    judging.add_argument(
+        "--known", action="store_true", help="ask no database: what the needs know counts as applied"
     )
     judging.set_defaults(act=judge)
     options = parser.parse_args()

@@ -126,7 +126,9 @@ def test_a_missing_group_and_a_missing_secret_are_named(tmp_path: Path) -> None:
     assert "the secret BROKER_PASSWORD is missing (there is BROKER_PASWORD)" in said
 
 
-def test_an_inventory_of_another_environment_than_env_says_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inventory_of_another_environment_than_env_says_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("ENV", "production")
     said = "[ERROR]: the inventory is of staging, and ENV says production; set ENV=staging"
     assert play([EXAMPLE], SITE).errors == [said]

@@ -59,11 +59,35 @@ def verify(bundle: Path) -> None:
         )
 
 
+def named(bundle: Path) -> None:
+    """Compare a bundle's name with the release that it says it holds: an older one under its name is signed as well."""
+    try:
+        told = json.loads(_member(bundle, MANIFEST))
+        name, version = told["name"], told["version"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise RolloutError(
+            f"{bundle} does not say what it holds: {error!r}", "delete it and run `make build`"
+        ) from error
+    if bundle != path_of(bundle.parent, name, version):
+        raise _misnamed(bundle, version)
+
+
+def _misnamed(bundle: Path, version: str) -> RolloutError:
+    return RolloutError(
+        f"{bundle} holds release {version}",
+        "give it its name back, or delete it and run `make build`",
+    )
+
+
 def lock(bundle: Path) -> str:
     """What a bundle's wheels were locked to."""
+    return _member(bundle, "requirements.txt")
+
+
+def _member(bundle: Path, name: str) -> str:
     try:
         with tarfile.open(bundle) as tar:
-            return tar.extractfile("requirements.txt").read().decode()  # type: ignore[union-attr]  # a regular file
+            return tar.extractfile(name).read().decode()  # type: ignore[union-attr]  # a regular file
     except (OSError, KeyError, tarfile.TarError) as error:
         raise RolloutError(f"{bundle} cannot be read: {error}", "delete it and run `make build`") from error
 
@@ -86,10 +110,7 @@ def unpack(bundle: Path, into: Path) -> dict[str, Any]:
                     "delete the bundle and run `make build`",
                 )
         if manifest["version"] != into.name:
-            raise RolloutError(
-                f"{bundle} holds release {manifest['version']}",
-                "give it its name back, or delete it and run `make build`",
-            )
+            raise _misnamed(bundle, manifest["version"])
         install(partial, manifest)
         shutil.rmtree(partial / "wheels")  # installed; the bundle has them for another time
         (partial / "static").mkdir(exist_ok=True)  # a service may have none

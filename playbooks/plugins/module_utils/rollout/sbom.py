@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,24 +61,28 @@ def _normal(name: str, version: str) -> str:
     return f"{canonicalize_name(name)}=={version}"
 
 
-def verify(path: Path, version: str, lock: str) -> None:
+def verify(path: Path, name: str, version: str, lock: str) -> None:
     """Compare a document with the lock of its release. :raises RolloutError: it differs, and in what."""
     document = read_json(path)
     try:
-        differences = list(_differences(document, version, lock))
+        differences = list(_differences(document, name, version, lock))
     except (KeyError, TypeError, ValueError) as error:
         differences = [f"it is no list of an image's packages: {error!r}"]
     if differences:
         raise RolloutError(f"{path.name}: {', '.join(differences)}", "delete it and run `make image`")
 
 
-def _differences(document: dict[str, Any], version: str, lock: str) -> Iterator[str]:
+def _differences(document: dict[str, Any], service: str, version: str, lock: str) -> Iterator[str]:
     metadata = document["metadata"]
+    if metadata["component"]["name"] != service:
+        yield f"it is of {metadata['component']['name']}"
     if metadata["component"]["version"] != version:
         yield f"it is of release {metadata['component']['version']}"
     properties = {each["name"]: each["value"] for each in metadata["properties"]}
     locked = {pin.name: pin for pin in pinned(lock) if _asked(pin, properties[PYTHON])}
     listed: dict[str, Any] = {canonicalize_name(each["name"]): each for each in document["components"]}
+    names = Counter(canonicalize_name(each["name"]) for each in document["components"])
+    yield from (f"{name} stands in it {often} times" for name, often in sorted(names.items()) if often > 1)
     for name in sorted(locked.keys() | listed.keys()):
         if name not in listed:
             yield f"{name} {locked[name].version} is missing"
