@@ -42,9 +42,9 @@ def too_large(nodes: Collection[Thing], owner: Thing) -> RolloutError | None:
         resources = container.get("resources") or {}
         wanted = (resources.get("limits") or {}) | (resources.get("requests") or {})
         for name in asked:
-            asked[name] += parse_quantity(wanted.get(name, 0))
+            asked[name] += _quantity(wanted.get(name, 0))
     told = [each["status"]["allocatable"] for each in nodes if "allocatable" in each["status"]]
-    holds = [{name: parse_quantity(each[name]) for name in asked} for each in told]
+    holds = [{name: _quantity(each[name]) for name in asked} for each in told]
     if not holds or any(all(each[name] >= asked[name] for name in asked) for each in holds):
         return None
     name, most = owner["metadata"]["name"], max(holds, key=lambda each: (each["cpu"], each["memory"]))
@@ -52,6 +52,10 @@ def too_large(nodes: Collection[Thing], owner: Thing) -> RolloutError | None:
         f"no node can hold {name}: it asks for {_amounts(asked)}, the largest has {_amounts(most)}",
         "let it ask for less, or add a larger node",
     )
+
+
+def _quantity(of: str | int) -> Decimal:
+    return Decimal(parse_quantity(of))  # type: ignore[no-untyped-call]
 
 
 def _amounts(of: dict[str, Decimal]) -> str:
