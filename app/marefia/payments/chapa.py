@@ -281,7 +281,7 @@ class Chapa:
         patience: timedelta = timedelta(seconds=30),
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._client = httpx.Client(transport=transport, **_told(key, url, timeout))
+        self._client = httpx.Client(transport=transport, **_told(key, url, timeout, patience))
         self._patience = patience
 
     def __enter__(self) -> Self:
@@ -352,7 +352,7 @@ class AsyncChapa:
         patience: timedelta = timedelta(seconds=30),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._client = httpx.AsyncClient(transport=transport, **_told(key, url, timeout))
+        self._client = httpx.AsyncClient(transport=transport, **_told(key, url, timeout, patience))
         self._patience = patience
 
     async def __aenter__(self) -> Self:
@@ -483,8 +483,10 @@ def money(told: Any) -> Decimal:
 def loads(content: bytes) -> Any:
     """JSON, whose numbers stay exact. :raises ValueError: it is none."""
     try:
-        return json.loads(content.decode(), parse_float=Decimal, parse_constant=_refuse)
-    except (UnicodeDecodeError, RecursionError, InvalidOperation) as error:
+        told = json.loads(content.decode(), parse_float=Decimal, parse_constant=_refuse)
+        json.dumps(told, ensure_ascii=False, default=str).encode()  # half a character fits no table
+        return told
+    except (UnicodeError, RecursionError, InvalidOperation) as error:
         raise ValueError("it is no JSON") from error
 
 
@@ -541,10 +543,13 @@ def _segment(reference: str) -> str:
     return reference
 
 
-def _told(key: str, url: str, timeout: httpx.Timeout) -> dict[str, Any]:
+def _told(key: str, url: str, timeout: httpx.Timeout, patience: timedelta) -> dict[str, Any]:
+    most = patience.total_seconds()
     return {
         "base_url": url,
-        "timeout": timeout,
+        "timeout": httpx.Timeout(
+            **{name: min(each or most, most) for name, each in timeout.as_dict().items()}
+        ),
         "headers": {"Authorization": f"Bearer {key}", "Accept": "application/json"},
         "follow_redirects": False,  # they would take the key elsewhere
     }

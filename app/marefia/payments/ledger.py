@@ -54,6 +54,7 @@ def take(booking: Booking) -> tuple[Payment, bool]:
     rules = {
         "This booking is cancelled.": booking.status != BookingStatus.CONFIRMED,
         "This booking is paid.": State.PAID in states,
+        "The time to pay it is over.": booking.pay_by is not None and booking.pay_by <= timezone.now(),
         "The stay is over.": booking.check_out <= bookings.today(),
         "Chapa takes no such amount at once.": not 0 < booking.total <= LARGEST,
     }
@@ -87,6 +88,12 @@ def refused(payment: Payment, why: str) -> None:
         _move(payment, State.FAILED, Mover.CHAPA)
     payment.trouble = why[:300]
     payment.save()
+
+
+def unknown(payment: Payment, why: str) -> None:
+    """Chapa knows nothing of it; of one that it is just being told of, that says nothing."""
+    if payment.created_at <= timezone.now() - IN_FLIGHT:
+        refused(payment, why)
 
 
 @transaction.atomic
@@ -166,9 +173,9 @@ def refunded(tx_ref: str) -> None:
 
 
 def trouble(tx_ref: str, why: str) -> None:
-    """A person has to look at a payment."""
-    Payment.objects.filter(tx_ref=tx_ref).update(trouble=why[:300])
-    log.error("payment_in_trouble", tx_ref=tx_ref, reason=why)
+    """A person has to look at a refund, unless it was made meanwhile."""
+    if Payment.objects.filter(tx_ref=tx_ref, state=State.REFUNDING).update(trouble=why[:300]):
+        log.error("payment_in_trouble", tx_ref=tx_ref, reason=why)
 
 
 def unanswered() -> QuerySet[Payment]:

@@ -39,6 +39,7 @@ def look_at_event(row: OutboxRow) -> None:
     else:
         said = ask(payment)
         if told.status == chapa.Status.SUCCESS and said == NOT_PAID:
+            _judged(event, Verdict.REJECTED, "Chapa does not confirm it")  # until it does
             raise NotYetError(said)
     return _judged(event, Verdict.DONE, said)
 
@@ -136,7 +137,7 @@ def _take(payment: Payment, answer: Answer) -> str:
             ledger.trouble(payment.tx_ref, "asked to be refunded, and Chapa says that it is not")
         return said
     if isinstance(answer, chapa.UnknownTransactionError):
-        ledger.refused(payment, str(answer))
+        ledger.unknown(payment, str(answer))
     return NOT_PAID if answer is None else str(answer)
 
 

@@ -2,14 +2,36 @@
 # mypy: disable-error-code="type-arg"
 # These classes are generic in the stubs only.
 
+from typing import Any
+
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 
 from marefia.sandbox.models import Fault, Transaction
 
 
+class OnlyHere(admin.ModelAdmin):
+    """Nothing of the sandbox is there where the service has the real Chapa."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return settings.SANDBOX and super().has_module_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return settings.SANDBOX and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return settings.SANDBOX and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return settings.SANDBOX and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return settings.SANDBOX and super().has_delete_permission(request, obj)
+
+
 @admin.register(Transaction)
-class TransactionAdmin(admin.ModelAdmin):
+class TransactionAdmin(OnlyHere):
     """Transactions, which their own page ends."""
 
     list_display = ["tx_ref", "reference", "amount", "currency", "status", "created_at"]
@@ -26,7 +48,7 @@ class TransactionAdmin(admin.ModelAdmin):
 
 
 @admin.register(Fault)
-class FaultAdmin(admin.ModelAdmin):
+class FaultAdmin(OnlyHere):
     """What the next calls meet."""
 
     list_display = ["kind", "left", "seconds"]

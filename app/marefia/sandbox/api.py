@@ -38,8 +38,8 @@ def only_here(view: View) -> View:
     return csrf_exempt(wrapped)
 
 
-def call(*methods: str) -> Callable[[View], View]:
-    """A call of the API: who asks has the key, and meets the faults that were asked for."""
+def call(*methods: str, fails: bool = True) -> Callable[[View], View]:
+    """A call of the API: who asks has the key, and meets the faults that were asked for where it `fails`."""
 
     def decorate(view: View) -> View:
         @only_here
@@ -51,7 +51,7 @@ def call(*methods: str) -> Callable[[View], View]:
                 return answer("Authorization required", 401)
             if not hmac.compare_digest(given.encode(), f"Bearer {settings.CHAPA_KEY}".encode()):
                 return answer("Invalid API Key", 401)
-            return _met(lambda: view(request, *args, **kwargs))
+            return _met(lambda: view(request, *args, **kwargs)) if fails else view(request, *args, **kwargs)
 
         return wrapped
 
@@ -135,15 +135,17 @@ def refund(request: HttpRequest, reference: str) -> HttpResponse:
     return answer("Refunded", data={"ref_id": reference, "amount": f"{found.amount:.2f}"})
 
 
-@call("POST")
+@call("POST", fails=False)
 def faults(request: HttpRequest) -> HttpResponse:
     """`POST faults`, which Chapa has not: what the next calls meet (`kind`, `left`, `seconds`); none: nothing."""
+    kind, left, seconds = (request.POST.get(name) for name in ("kind", "left", "seconds"))
+    if kind and kind not in Kind.values:
+        return answer(f"kind is one of {', '.join(Kind.values)}", 400)
+    if not re.fullmatch(r"\d{1,6}", left or "1") or not re.fullmatch(r"\d{1,2}(\.\d{1,3})?", seconds or "5"):
+        return answer("left is a number of calls, seconds less than 100", 400)
     Fault.objects.all().delete()
-    if kind := request.POST.get("kind"):
-        if kind not in Kind.values:
-            return answer(f"kind is one of {', '.join(Kind.values)}", 400)
-        seconds = float(request.POST.get("seconds", 5))
-        Fault.objects.create(kind=kind, left=int(request.POST.get("left", 1)), seconds=min(seconds, 60))
+    if kind:
+        Fault.objects.create(kind=kind, left=int(left or 1), seconds=min(float(seconds or 5), 60))
     return answer("As you like")
 
 
@@ -157,7 +159,8 @@ def _met(work: Callable[[], HttpResponse]) -> HttpResponse:
     if fault.kind == Kind.GARBAGE:
         return HttpResponse("<html><h1>Welcome!</h1></html>")
     if fault.kind == Kind.SLOW:
-        time.sleep(fault.seconds)
+        gone = transport.patience.get()
+        time.sleep(fault.seconds if gone is None else min(fault.seconds, gone))
         return work()
     work()
     return HttpResponse("Bad Gateway", status=502)
@@ -167,6 +170,11 @@ def _faults(asked: dict[str, Any]) -> dict[str, list[str]]:
     """What is wrong with each field."""
     texts = {name: asked.get(name) for name in ("tx_ref", "amount", "currency")}
     custom = asked.get("customization") or {}
+    if not isinstance(custom, dict):
+        return {"customization": ["It is no object."]}
+    given = {"phone_number": asked.get("phone_number"), "return_url": asked.get("return_url")} | custom
+    if wrong := [name for name, said in given.items() if not isinstance(said, str | None)]:
+        return {name: [f"The {name} is no text."] for name in wrong}
     rules = {
         "tx_ref": re.fullmatch(r"[\w.-]{1,50}", str(texts["tx_ref"])),
         "amount": _amount(texts["amount"]),
@@ -180,6 +188,10 @@ def _faults(asked: dict[str, Any]) -> dict[str, list[str]]:
 
 def _amount(said: Any) -> bool:
     try:
-        return isinstance(said, str) and 0 < Decimal(said) <= LARGEST
+        return (
+            isinstance(said, str)
+            and 0 < Decimal(said) <= LARGEST
+            and Decimal(said) == round(Decimal(said), 2)
+        )
     except InvalidOperation:
         return False

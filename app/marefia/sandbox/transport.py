@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,10 @@ HERE = "marefia.here"
 """In a request's environ when it came this way; no client can send it."""
 HOST = next((name for name in settings.ALLOWED_HOSTS if not name.startswith((".", "*"))), "localhost")
 URL = f"http://{HOST}/sandbox/chapa/v1"
+
+
+patience: contextvars.ContextVar[float | None] = contextvars.ContextVar("patience", default=None)
+"""Seconds after which who asked this way has gone; None for everybody else."""
 
 
 class Here(httpx.BaseTransport):
@@ -33,8 +38,14 @@ class Here(httpx.BaseTransport):
         self._transport = httpx.WSGITransport(app=application)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """As httpx asks for it."""
-        return contextvars.copy_context().run(self._transport.handle_request, request)
+        """As httpx asks for it, whose patience ends here, too."""
+        seconds = request.extensions.get("timeout", {}).get("read")
+        context, begin = contextvars.copy_context(), time.monotonic()
+        context.run(patience.set, seconds)
+        response = context.run(self._transport.handle_request, request)
+        if seconds is not None and time.monotonic() - begin >= seconds:
+            raise httpx.ReadTimeout("it took too long", request=request)
+        return response
 
 
 def outside() -> httpx.BaseTransport:

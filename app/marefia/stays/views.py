@@ -99,7 +99,11 @@ def _book(request: HttpRequest, found: Listing, form: BookingForm) -> bool:
 @require_safe
 def my_bookings(request: HttpRequest) -> HttpResponse:
     """`GET /bookings/?period=`: one's own."""
-    own = Booking.objects.filter(guest=user_of(request)).select_related("listing", "review")
+    own = (
+        Booking.objects.filter(guest=user_of(request))
+        .select_related("listing", "review")
+        .prefetch_related("payments")
+    )
     return show_bookings(request, own, "stays/bookings.html")
 
 
