@@ -564,7 +564,12 @@ def test_the_account_is_exported_in_batches_and_runs_nothing(
     assert [row["tx_ref"] for row in rows] == [payment.tx_ref for payment in payments]
     assert rows[0]["booking_listing_title"] == "'=cmd|' /C calc'!A0"
     assert (rows[0]["amount"], rows[0]["settled_at"], rows[0]["state"]) == ("1500.00", "", "open")
-    for span, found in (("?first=2020-01-01", 5), ("?last=2020-01-01", 0), ("?first=9999-12-31", 0)):
+    for span, found in (
+        ("?first=2020-01-01", 5),
+        ("?last=2020-01-01", 0),
+        ("?first=9999-12-31", 0),
+        ("?first=0001-01-01&last=9999-12-31", 5),
+    ):
         assert (
             len(admin_client.get(f"/payments/export.csv{span}").getvalue().decode().splitlines()) == found + 1
         )

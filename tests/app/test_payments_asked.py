@@ -15,12 +15,14 @@ from prometheus_client import REGISTRY
 
 from marefia.payments import chapa, gateway, inbox, ledger, work
 from marefia.payments import webhook as hook
-from marefia.payments.ledger import ChapaAwayError
+from marefia.payments.ledger import CannotPayError, ChapaAwayError
 from marefia.payments.models import Payment, PaymentEvent, Verdict
 from marefia.payments.states import State
 from marefia.sandbox import transport
 from marefia.sandbox.deliveries import webhook
+from marefia.sandbox.models import Outcome, Transaction
 from marefia.stays import bookings
+from marefia.stays.models import Booking
 from tests.app import paying
 
 pytestmark = pytest.mark.django_db
@@ -218,6 +220,10 @@ def test_a_payment_of_which_chapa_knows_nothing_has_failed() -> None:
     payment = Payment.objects.get()
     why = "Chapa refused (404): Invalid transaction or Transaction not found"
     assert work.ask(payment) == why
+    assert paying.state(payment) == State.NEW, "it may be being told of it this moment"
+    Payment.objects.update(created_at=Now() - ledger.IN_FLIGHT)
+    payment.refresh_from_db()
+    assert work.ask(payment) == why
     payment.refresh_from_db()
     assert (payment.state, payment.trouble) == (State.FAILED, why)
 
@@ -249,20 +255,23 @@ def test_of_two_payments_the_one_that_is_meant_is_asked_about_cancelled_and_judg
     verdicts = PaymentEvent.objects.order_by("pk").values_list("tx_ref", "verdict")
     assert list(verdicts) == [(third.tx_ref, Verdict.REJECTED), (one.tx_ref, Verdict.DONE)]
     ledger.trouble(one.tx_ref, "look")
+    assert not Payment.objects.exclude(trouble="").exists(), "nothing of it is to be refunded"
+    bookings.cancel(one.booking)
+    ledger.trouble(one.tx_ref, "look")
     assert [*Payment.objects.exclude(trouble="")] == [one]
 
 
 def test_of_what_others_say_so_much_is_kept_as_there_is_room_for() -> None:
-    payment = paying.begun()
+    payment = paying.refunding()
     ledger.trouble(payment.tx_ref, "x" * 1000)
     payment.refresh_from_db()
     assert payment.trouble == "x" * 300
     ledger.refused(payment, "y" * 1000)
     payment.refresh_from_db()
     assert payment.trouble == "y" * 300
-    body, _ = webhook(paying.at_chapa(paying.paid(payment)))
+    body, _ = webhook(paying.at_chapa(payment))
     assert paying.signed(json.dumps(json.loads(body) | {"event": "e" * 80, "tx_ref": "t" * 80})) == 200
-    paying.work()
+    paying.work("payments.event")
     event = PaymentEvent.objects.get()
     assert (event.kind, event.tx_ref, event.verdict) == ("e" * 50, "t" * 50, Verdict.REJECTED)
 
@@ -279,3 +288,44 @@ def test_a_refund_is_of_chapas_transaction_and_names_ours(monkeypatch: pytest.Mo
     assert asked[0].url.path == f"/v1/refund/{paying.at_chapa(payment).reference}"
     assert parse_qs(asked[0].content.decode()) == {"reason": ["cancelled"], "reference": [payment.tx_ref]}
     assert paying.state(payment) == State.REFUNDED
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_when_the_time_to_pay_is_over_nobody_is_sent_to_pay(begun: bool) -> None:
+    booking = paying.booked()
+    if begun:
+        paying.begun(booking)
+    Booking.objects.update(pay_by=Now() - timedelta(seconds=1))
+    with pytest.raises(CannotPayError, match="time to pay it is over"):
+        paying.begun(booking)
+
+
+def test_what_chapa_does_not_confirm_is_rejected_until_it_does() -> None:
+    payment = paying.begun_and_paid()
+    body, _ = webhook(paying.at_chapa(payment))
+    Transaction.objects.update(status=Outcome.PENDING)
+    assert paying.signed(body) == 200
+    paying.work()
+    event = PaymentEvent.objects.get()
+    assert (event.verdict, event.reason) == (Verdict.REJECTED, "Chapa does not confirm it")
+    assert paying.state(payment) == State.OPEN
+    paying.paid(payment)
+    paying.again()
+    event.refresh_from_db()
+    assert (event.verdict, paying.state(payment)) == (Verdict.DONE, State.PAID)
+
+
+@pytest.mark.parametrize("field", ["event", "tx_ref", "currency", "reference"])
+def test_an_event_with_half_a_character_is_rejected(field: str) -> None:
+    body = json.loads(webhook(paying.at_chapa(paying.begun_and_paid()))[0]) | {field: "\ud800"}
+    assert paying.signed(json.dumps(body)) == 200
+    assert PaymentEvent.objects.get().verdict == Verdict.REJECTED
+
+
+def test_a_refund_that_chapa_did_not_do_is_no_promise_to_the_guest() -> None:
+    payment = paying.refunding()
+    ledger.trouble(payment.tx_ref, "look")
+    guest = Client()
+    guest.force_login(payment.booking.guest)
+    assert b"Chapa has not done it yet" in guest.get(f"/payments/{payment.tx_ref}/").content
+    assert f"/payments/{payment.tx_ref}/" in guest.get("/bookings/?period=cancelled").content.decode()

@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import json
+import time
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,9 +13,10 @@ from django.conf import settings
 from django.test import Client
 
 from marefia.outbox.models import OutboxRow, Status
+from marefia.payments import chapa, gateway
 from marefia.sandbox import deliveries, keys, transport
 from marefia.sandbox.models import Fault, Transaction
-from tests.app import paying
+from tests.app import make, paying
 
 pytestmark = pytest.mark.django_db
 V1 = "/sandbox/chapa/v1"
@@ -218,3 +221,50 @@ def test_no_client_can_pretend_to_be_within() -> None:
     call("POST", "transaction/initialize", ASKED, **{"marefia.here": "1", "Marefia-Here": "1"})
     assert not Transaction.objects.get().here
     assert deliveries.Tamper("") == ""
+
+
+def test_who_asks_from_within_waits_no_longer_than_their_patience() -> None:
+    paying.fault("slow", left=9, seconds=30)
+    begin = time.monotonic()
+    with (
+        gateway.chapa(patience=timedelta(seconds=0.3)) as client,
+        pytest.raises(chapa.UnavailableError) as caught,
+    ):
+        client.verify("nobody-1")
+    assert caught.value.sent
+    assert time.monotonic() - begin < 10
+
+
+def test_faults_are_taken_back_while_they_last() -> None:
+    paying.fault("down", left=9)
+    assert call("POST", "faults", "x=").status_code == 200
+    assert not Fault.objects.exists()
+    for wrong in ("left=x", "seconds=nan", "seconds=-1", "kind=bored"):
+        assert call("POST", "faults", f"kind=down&{wrong}").status_code == 400
+    assert not Fault.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"customization": "x"},
+        {"customization": {"title": 5}},
+        {"phone_number": 5},
+        {"return_url": 5},
+        {"amount": "1.999"},
+    ],
+)
+def test_what_is_of_another_type_is_refused(wrong: dict[str, Any]) -> None:
+    assert call("POST", "transaction/initialize", ASKED | wrong).status_code == 400
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_the_admin_has_the_sandbox_where_there_is_one(sandbox: bool, settings: Any) -> None:
+    settings.SANDBOX = sandbox
+    admin = Client()
+    admin.force_login(make.user(is_staff=True, is_superuser=True))
+    expected = 200 if sandbox else 403
+    assert {admin.get(f"/admin/sandbox/{name}/").status_code for name in ("fault", "transaction")} == {
+        expected
+    }
+    assert (b"/admin/sandbox/" in admin.get("/admin/").content) is sandbox

@@ -2,17 +2,20 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
 from django.contrib.admin.views.decorators import staff_member_required
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from marefia.payments.models import Payment
 
 BATCH = 2000
+EVER = date(2000, 1, 1), date(9998, 12, 31)
 COLUMNS = (
     "id", "created_at", "settled_at", "tx_ref", "reference", "state", "amount", "currency", "booking__reference",
     "booking__listing__title", "booking__check_in", "booking__check_out", "booking__guest__email",
@@ -42,11 +45,13 @@ def export(request: HttpRequest) -> HttpResponseBase:
     form = SpanForm(request.GET)
     if not form.is_valid():
         return HttpResponse("first and last are days: 2026-01-31\n", "text/plain", status=400)
-    payments = Payment.objects.all()
-    if first := form.cleaned_data["first"]:
-        payments = payments.filter(created_at__date__gte=first)
-    if last := form.cleaned_data["last"]:
-        payments = payments.filter(created_at__date__lte=last)
+    # As moments: a database's own time zones are not at hand everywhere. Their years are those that any zone can tell.
+    first = max(form.cleaned_data["first"] or EVER[0], EVER[0])
+    last = min(form.cleaned_data["last"] or EVER[1], EVER[1])
+    begin, end = (
+        timezone.make_aware(datetime.combine(day, time.min)) for day in (first, last + timedelta(days=1))
+    )
+    payments = Payment.objects.filter(created_at__gte=begin, created_at__lt=end)
     headers = {"Content-Disposition": 'attachment; filename="payments.csv"'}
     return StreamingHttpResponse(lines(by_key(payments, COLUMNS)), "text/csv; charset=utf-8", headers=headers)
 

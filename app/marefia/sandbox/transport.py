@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.db import connections
 
 HERE = "marefia.here"
 """In a request's environ when it came this way; no client can send it."""
@@ -62,7 +63,13 @@ class InThread(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As httpx asks for it."""
         await request.aread()
-        response = await asyncio.to_thread(self._transport.handle_request, request)
+        response = await asyncio.to_thread(self._in_thread, request)
         return httpx.Response(
             response.status_code, headers=response.headers, content=response.read(), request=request
         )
+
+    def _in_thread(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._transport.handle_request(request)
+        finally:
+            connections.close_all()  # this thread's own, which nobody else ever closes
