@@ -49,7 +49,7 @@ def told(site: Checkout, name: str) -> set[str]:
 def style(site: Checkout) -> str:
     """The address of the style sheet of the page that serves."""
     with urlopen(f"{site.url}/", timeout=10) as page:
-        (address,) = re.findall(r'href="(/[^"]+\.css)"', page.read().decode())
+        (address,) = re.findall(r'href="(/[^"]+/site\.[^"]+\.css)"', page.read().decode())
     return f"{site.url}{address}"
 
 
@@ -57,7 +57,7 @@ def other_style(text: str) -> Change:
     """A change of every style sheet of the application."""
 
     def change(checkout: Path) -> None:
-        (sheet,) = (checkout / "app").glob("**/static/**/*.css")
+        (sheet,) = (checkout / "app").glob("**/static/**/site.css")
         append(sheet, f"/* {text} */\n")
 
     return named(change, f"style: {text}")
