@@ -27,7 +27,9 @@ GUESTS = "src/guests"
 KEEPS = "migrations.RunPython(migrations.RunPython.noop, migrations.RunPython.noop)"
 KEY = "models.BigAutoField(primary_key=True, serialize=False)"
 REWRITES = 'migrations.RunSQL("ALTER TABLE guests_entry ALTER key TYPE text USING key || 1", "SELECT 1")'
-REWRITES += "]\n    rollout_override = 'a slow machine takes longer than a rollout waits'\n    more = ["
+SAID = "]\n    rollout_override = 'a slow machine takes longer than a rollout waits'\n    more = ["
+"""A person's word, with which the judge lets a migration pass."""
+REWRITES += SAID
 BESIDE = 'migrations.RunSQL("CREATE INDEX CONCURRENTLY texts ON guests_entry (text)", "DROP INDEX texts")'
 BESIDE += "]\n    atomic = False\n    more = ["
 MIGRATION = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n"
@@ -197,8 +199,9 @@ def test_what_the_previous_release_can_live_with_passes_and_locks_on_a_million_r
 def test_a_column_that_the_previous_release_tests_and_a_long_lock_are_named(book: Book, server: str) -> None:
     drops = (
         'migrations.RunSQL("ALTER TABLE guests_entry DROP text", "ALTER TABLE guests_entry ADD text text")'
+        + SAID
     )
-    waits = f'{KEEPS}, migrations.RunSQL("LOCK guests_tick; SELECT pg_sleep(5.5)", "SELECT 1")'
+    waits = f'{KEEPS}, migrations.RunSQL("LOCK guests_tick; SELECT pg_sleep(5.5)", "SELECT 1"){SAID}'
     book.write(drops, waits)
     run = book.migrations(MIGRATIONS_DATABASE_URL=server)
     assert run.status
