@@ -201,7 +201,8 @@ def test_a_column_that_the_previous_release_tests_and_a_long_lock_are_named(book
         'migrations.RunSQL("ALTER TABLE guests_entry DROP text", "ALTER TABLE guests_entry ADD text text")'
         + SAID
     )
-    waits = f'{KEEPS}, migrations.RunSQL("LOCK guests_tick; SELECT pg_sleep(5.5)", "SELECT 1"){SAID}'
+    locks = 'lambda _, editor: editor.execute("LOCK guests_tick; SELECT pg_sleep(5.5)")'
+    waits = f"migrations.RunPython({locks}, migrations.RunPython.noop)"
     book.write(drops, waits)
     run = book.migrations(MIGRATIONS_DATABASE_URL=server)
     assert run.status
