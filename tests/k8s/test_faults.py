@@ -229,7 +229,7 @@ def least_replicas(staging: Staging, do: Callable[[], object]) -> int:
 def unscaled(checkout: Path) -> None:
     """Two webs, and no autoscaler."""
     kustomization = checkout / f"k8s/overlays/{ENV}/kustomization.yaml"
-    replace(kustomization, "components: [../../components/scaling]\n", "")
+    replace(kustomization, "../../components/scaling, ", "")
 
 
 def test_a_deploy_keeps_the_replicas_that_an_autoscaler_gave(staging: Staging) -> None:
