@@ -79,7 +79,7 @@ class Caller:
         """What is booked, over or offered; else a key in flight."""
         scene = self.scene
         if self.method == "DELETE":
-            return self(path=self.path.replace(str(scene.empty.pk), str(scene.booked.pk)))
+            return self(path=self.template.replace("{pk}", str(scene.booked.pk)))
         if "profile" in self.path:
             self.login = Api(scene.host).headers
             return self({"role": "guest"})
@@ -87,7 +87,7 @@ class Caller:
             bookings.cancel(scene.booking)
             return self()
         if self.method == "PATCH":
-            return self(path=self.path.replace(str(scene.booking.pk), str(scene.stay.pk)))
+            return self(path=self.template.replace("{pk}", str(scene.stay.pk)))
         self()
         IdempotencyKey.objects.update(status=None)
         return self()
